@@ -1,0 +1,72 @@
+"""Reads a configuration file into the schema; every fault stops the start with file, key and what is allowed."""
+
+import difflib
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from configs import schema
+from configs.errors import ConfigError
+
+SOURCES = {
+    get_args(model.model_fields["source"].annotation)[0]: model
+    for model in (schema.DeviceSource, schema.StreamSource, schema.VideoSource, schema.VirtualSource)
+}
+
+
+def load_config(path: str | Path) -> schema.Config:
+    """The configuration in a YAML file. Raises ConfigError."""
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"configuration {path} does not exist; try configs/demo.yaml, or copy configs/webcams.yaml")
+    try:
+        document = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: this is not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise ConfigError(
+            f"{path}: expected keys such as `cameras:` and `calibration:`, found {type(document).__name__}"
+        )
+    try:
+        return schema.Config.model_validate(document, context={"folder": path.parent.resolve()})
+    except ValidationError as error:
+        raise ConfigError("\n".join(f"{path}: {line}" for line in explain(error))) from error
+
+
+def explain(error: ValidationError) -> list[str]:
+    """One line for each fault: key, what is wrong, what is allowed."""
+    lines = []
+    for fault in error.errors():
+        keys = [str(key) for key in fault["loc"]]
+        where = ".".join(key for position, key in enumerate(keys) if not _is_source_tag(keys, position))
+        if fault["type"] == "extra_forbidden":
+            allowed = sorted(_section(keys[:-1]).model_fields)
+            close = difflib.get_close_matches(keys[-1], allowed, n=1)
+            guess = f", did you mean `{close[0]}`?" if close else ""
+            lines.append(f"{where}: unknown key{guess} Allowed here: {', '.join(allowed)}")
+        else:
+            lines.append(f"{where or 'file'}: {fault['msg']}{_given(fault['input'])}")
+    return lines
+
+
+def _given(value: Any) -> str:
+    return "" if isinstance(value, dict) else f" (given: {value!r})"
+
+
+def _is_source_tag(keys: list[str], position: int) -> bool:
+    """pydantic puts the kind of source behind the camera's name in a fault's place; it is no key of the file."""
+    return position == 2 and keys[0] == "cameras" and keys[position] in SOURCES
+
+
+def _section(keys: list[str]) -> type[BaseModel]:
+    """The part of the schema at a place in the file."""
+    if len(keys) >= 3 and keys[0] == "cameras":
+        return SOURCES[keys[2]]
+    section: type[BaseModel] = schema.Config
+    for key in keys:
+        inner = section.model_fields[key].annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            section = inner
+    return section

@@ -1,0 +1,160 @@
+"""Every knob of the live system, typed, with unit, default and range. Unknown keys stop the start.
+
+Paths in a file are relative to that file. `load_config` returns them absolute.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo
+
+CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="letters, digits, - and _")]
+SizeWh = Annotated[tuple[int, int], Field(description="width, height in pixels")]
+
+
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    """A relative path is meant from the folder of the configuration file."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return (folder / path.expanduser()).resolve()
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys are faults, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+
+
+class DeviceSource(Section):
+    """A USB or built-in camera."""
+
+    source: Literal["device"]
+    device: int | str = Field(description="/dev/video0, a stable /dev/v4l/by-id/… path, or an index")
+    size_wh: SizeWh = (1280, 720)
+    fps: PositiveFloat = 30.0
+    pixel_format: str = Field("MJPG", pattern=r"^[A-Z0-9]{4}$", description="four letters; MJPG saves USB bandwidth")
+
+
+class StreamSource(Section):
+    """A network camera: rtsp://, http:// (MJPEG or MPEG-TS) and whatever FFmpeg opens."""
+
+    source: Literal["stream"]
+    url: str
+    transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only")
+    timeout_s: PositiveFloat = Field(5.0, description="without a frame for so long, the stream counts as lost")
+
+
+class VideoSource(Section):
+    """A video file. `realtime` plays it as a camera would deliver it, dropping what comes too fast; `pipeline` hands
+    over every frame, as fast as detection and fusion take them."""
+
+    source: Literal["video"]
+    path: FilePath
+    pace: Literal["realtime", "pipeline"] = "realtime"
+    loop: bool = False
+
+
+class VirtualSource(Section):
+    """A rendered actor, seen by the camera of this name in the calibration."""
+
+    source: Literal["virtual"]
+    motion: str = "demo"
+    fps: PositiveFloat = 15.0
+    pace: Literal["realtime", "pipeline"] = "realtime"
+    phase_ms: NonNegativeFloat = Field(0.0, description="this camera's frames come so much later than the others'")
+    actors: int = Field(1, ge=1, le=10)
+    occluders: int = Field(0, ge=0, le=20)
+    noise: NonNegativeFloat = Field(2.0, description="sensor noise, grey levels (standard deviation)")
+    seed: int = 0
+
+
+Source = Annotated[DeviceSource | StreamSource | VideoSource | VirtualSource, Field(discriminator="source")]
+
+
+class Hub(Section):
+    """The one address of the system: nodes publish to `inner` and everybody subscribes to `outer`."""
+
+    inner: str = Field("tcp://127.0.0.1:5555", pattern=r"^tcp://.+:\d+$")
+    outer: str = Field("tcp://127.0.0.1:5556", pattern=r"^tcp://.+:\d+$")
+    trust_network: bool = Field(False, description="listen beyond loopback, unencrypted: only on a network of your own")
+
+
+class Detector(Section):
+    """The 2D detector of the camera nodes."""
+
+    kind: Literal["mediapipe"] = "mediapipe"
+    task_file: FilePath | None = Field(
+        None, description="a pose_landmarker .task bundle; default: the wheel's own models"
+    )
+    min_detection_confidence: float = Field(0.5, ge=0, le=1)
+    min_tracking_confidence: float = Field(0.5, ge=0, le=1)
+
+
+class Synchroniser(Section):
+    """When a tick is fused. See nodes/stages/synchroniser.py."""
+
+    rate_hz: float = Field(30.0, gt=0, le=240, description="ticks per second")
+    deadline_ms: PositiveFloat | None = Field(
+        250.0, description="no camera is waited for longer; usually its own rhythm says so earlier. null: wait for all"
+    )
+    max_gap_ms: PositiveFloat = Field(200.0, description="frames farther apart than this are not interpolated between")
+
+
+class Triangulation(Section):
+    """See calibration/triangulate.py."""
+
+    min_confidence: float = Field(0.3, ge=0, le=1, description="a joint less sure than this is not used in that view")
+    detector_sigma_px: PositiveFloat = Field(3.0, description="noise of a sure joint at 1000 px focal length")
+    outlier_px: PositiveFloat = Field(
+        20.0, description="a view farther off than this (at 1000 px focal length) is out-voted"
+    )
+
+
+class Smoothing(Section):
+    """See nodes/stages/smoothing.py."""
+
+    kind: Literal["kalman", "one_euro", "none"] = "kalman"
+    acceleration_m_s2: PositiveFloat = Field(20.0, description="kalman: how fast joints may change their speed (std)")
+    min_cutoff_hz: PositiveFloat = Field(1.5, description="one_euro: cut-off at rest")
+    beta: NonNegativeFloat = Field(1.0, description="one_euro: rise of the cut-off with speed, Hz per m/s")
+    max_gap_ms: NonNegativeFloat = Field(
+        250.0, description="an unseen joint is carried on so long, marked as predicted"
+    )
+
+
+class Fusion(Section):
+    """The stages of the fusion node."""
+
+    synchroniser: Synchroniser = Synchroniser()
+    triangulation: Triangulation = Triangulation()
+    smoothing: Smoothing = Smoothing()
+
+
+class Preview(Section):
+    """Small pictures on the bus; personal data, so off unless asked for."""
+
+    enabled: bool = False
+    rate_hz: PositiveFloat = 5.0
+    width_px: int = Field(320, ge=64, le=1280)
+
+
+class Config(Section):
+    """A live system."""
+
+    calibration: FilePath
+    cameras: dict[CameraName, Source] = Field(min_length=1, max_length=32)
+    crop_offset_px: dict[CameraName, tuple[float, float]] = Field(
+        {}, description="cameras whose picture is a crop of the calibrated one: where it begins in that"
+    )
+    hub: Hub = Hub()
+    detector: Detector = Detector()
+    fusion: Fusion = Fusion()
+    preview: Preview = Preview()
+    truth: FilePath | None = Field(None, description="exact 3D joints (.npz), for sources that have them")
+
+    def model_post_init(self, context: Any) -> None:
+        for name in self.crop_offset_px:
+            if name not in self.cameras:
+                raise ValueError(f"crop_offset_px names {name!r}, which is not under cameras")

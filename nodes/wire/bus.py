@@ -1,0 +1,123 @@
+"""The bus: publishers and subscribers around one hub (ZeroMQ XSUB in, XPUB out). One address serves the whole system.
+
+`every` hands out each message in order, for the record; `latest` hands out the newest one only, for eyes. Sockets
+belong to the thread that made them.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Generic, TypeVar, cast
+
+import zmq
+
+from nodes.wire.codec import MAX_BYTES
+from nodes.wire.errors import WireError
+from nodes.wire.messages import Message
+from nodes.wire.topics import envelope, open_envelope, prefix
+
+M = TypeVar("M", bound=Message)
+
+DEFAULT_HUB_IN = "tcp://127.0.0.1:5555"
+DEFAULT_HUB_OUT = "tcp://127.0.0.1:5556"
+HIGH_WATER_MARK = 2000  # messages; about 10 s of 4 cameras at 60 Hz, 2 MB
+HEARTBEAT_MS = 1000  # a peer behind a cut cable is found out within three of these
+MAX_ENVELOPE = MAX_BYTES + 256
+
+
+def now_ns() -> int:
+    """The wall clock, nanoseconds since the Unix epoch; for shells, never for stages."""
+    return time.time_ns()
+
+
+class Publisher:
+    """Sends messages to the hub's inner address. `with Publisher(address) as bus: bus.send(message)`."""
+
+    def __init__(self, hub_in: str = DEFAULT_HUB_IN) -> None:
+        self._socket = _socket(zmq.PUB, hub_in, linger_ms=500)
+
+    def send(self, message: Message) -> Message:
+        """Stamp published_ns, send, and return what was sent. Raises WireError when it cannot be encoded."""
+        stamped = replace(message, published_ns=now_ns())
+        self._socket.send(envelope(stamped))
+        return stamped
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> "Publisher":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Subscription(Generic[M]):
+    """Messages of some kinds from the hub's outer address. What is not ours is dropped and counted in `undecodable`."""
+
+    def __init__(self, hub_out: str, kinds: tuple[type[M], ...], source: str, newest_only: bool) -> None:
+        if newest_only and len(kinds) != 1:
+            raise WireError("`latest` follows one kind of message: libzmq mixes topics up on a conflating socket")
+        self._socket = _socket(zmq.SUB, hub_out, linger_ms=0, newest_only=newest_only)
+        for kind in kinds:
+            self._socket.setsockopt(zmq.SUBSCRIBE, prefix(kind, source))
+        self.undecodable = 0
+        self.last_refusal = ""
+
+    def receive(self, timeout_ms: int | None = None) -> M | None:
+        """The next message; None when none came in time. `timeout_ms=None` waits for ever, 0 does not wait."""
+        deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        while True:
+            wait_ms = None if deadline is None else max(0, round(1000 * (deadline - time.monotonic())))
+            if not self._socket.poll(wait_ms):
+                return None
+            try:
+                return cast(M, open_envelope(self._socket.recv()))
+            except WireError as error:
+                self.undecodable += 1
+                self.last_refusal = str(error)
+
+    def __iter__(self) -> Iterator[M]:
+        while True:
+            message = self.receive()
+            if message is not None:
+                yield message
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> "Subscription[M]":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def every(*kinds: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "") -> Subscription[M]:
+    """Each message of these kinds, in the hub's order, of one source or (default) of all."""
+    return Subscription(hub_out, kinds, source, newest_only=False)
+
+
+def latest(kind: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "") -> Subscription[M]:
+    """The newest message of one kind; older unread ones are dropped. For one source, or for all taken together."""
+    return Subscription(hub_out, (kind,), source, newest_only=True)
+
+
+def _socket(kind: int, address: str, linger_ms: int, newest_only: bool = False) -> "zmq.Socket[bytes]":
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
+    socket.setsockopt(zmq.LINGER, linger_ms)
+    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_ENVELOPE)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+    if newest_only:
+        socket.setsockopt(zmq.CONFLATE, 1)
+    try:
+        socket.connect(address)
+    except zmq.ZMQError as error:
+        socket.close()
+        raise WireError(
+            f"cannot connect to {address!r}: {error}; an address looks like tcp://127.0.0.1:5556"
+        ) from error
+    return socket

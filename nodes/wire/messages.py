@@ -1,0 +1,192 @@
+"""All messages, in one versioned file that is only ever extended: add fields with defaults, never change a meaning.
+
+Times are int64 nanoseconds since the Unix epoch (`…_ns`), stage times are durations in nanoseconds. Absent positions
+are NaN with confidence 0. P people, J joints, C cameras. A joint order is always named by its skeleton.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nodes.wire.codec import Part, Record, pack, unpack
+from nodes.wire.errors import WireError
+from nodes.wire.fields import Array, Blob, Flag, Integer, Real, Sequence, Table, Text, wire
+
+SCHEMA_VERSION = 1
+MAX_PEOPLE = 64
+MAX_CAMERAS = 32  # bits of `Person3D.views`
+
+F32 = npt.NDArray[np.float32]
+NAME = Text(60, minimum_length=1)
+SIZE_WH = Sequence(Integer(0), 2)
+M = TypeVar("M", bound="Message")
+
+
+class Origin(IntEnum):
+    """Where a joint's position came from."""
+
+    ABSENT = 0
+    TRIANGULATED = 1  # seen by two views or more
+    FUSED = 2  # views and lifts together
+    LIFTED = 3  # one view and the lifter
+    PREDICTED = 4  # no view: carried on by its motion
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Message(Record):
+    """What every message carries.
+
+    captured_ns: instant that the content speaks of. published_ns: when it was sent (0 until then). source: the node or
+    camera. seq: counts the messages of this source on this topic, so that a gap is seen.
+    """
+
+    captured_ns: int = wire(Integer(0))
+    published_ns: int = wire(Integer(0))
+    source: str = wire(NAME)
+    seq: int = wire(Integer(0))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Keypoints2D(Message):
+    """What one camera's detector saw in one frame; P may be 0.
+
+    size_wh: of the image that the pixels refer to. keypoints_px: (P, J, 2). confidence: (P, J) in [0, 1].
+    stages_ns: durations since capture: `queue` (capture to detector), `detect`.
+    """
+
+    skeleton: str = wire(NAME)
+    size_wh: tuple[int, ...] = wire(SIZE_WH)
+    keypoints_px: F32 = wire(Array("<f4", ("P", "J", 2)))
+    confidence: F32 = wire(Array("<f4", ("P", "J")))
+    stages_ns: dict[str, int] = wire(Table(Integer()), default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Person3D(Record):
+    """One person at one instant.
+
+    id: stable while the person is followed. joints_m: (J, 3) world metres, NaN where absent. sigma_m: (J,) standard
+    deviation per axis (root of the mean variance). reprojection_px: (J,) RMS over the contributing views, NaN where
+    nothing was seen. views: (J,) bits, bit c for `Pose3D.cameras[c]`. origin: (J,) values of Origin.
+    """
+
+    id: int = wire(Integer(0))
+    joints_m: F32 = wire(Array("<f4", ("J", 3)))
+    sigma_m: F32 = wire(Array("<f4", ("J",)))
+    reprojection_px: F32 = wire(Array("<f4", ("J",)))
+    views: npt.NDArray[np.uint32] = wire(Array("<u4", ("J",)))
+    origin: npt.NDArray[np.uint8] = wire(Array("|u1", ("J",)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Pose3D(Message):
+    """One fusion tick: everybody at one instant; an empty list says that nobody was seen.
+
+    valid: False when fewer than two cameras contributed. cameras: the order of the bits in `views`. left_out: camera →
+    why it did not contribute. stages_ns: durations that add up to published_ns - captured_ns: `interpolate` (tick to
+    the frame that completed it), `queue`, `detect`, `send` (camera to fusion), `fuse`.
+    """
+
+    skeleton: str = wire(NAME)
+    people: tuple[Person3D, ...] = wire(Sequence(Part(Person3D), MAX_PEOPLE))
+    cameras: tuple[str, ...] = wire(Sequence(NAME, MAX_CAMERAS))
+    valid: bool = wire(Flag())
+    left_out: dict[str, str] = wire(Table(Text()), default_factory=dict)
+    stages_ns: dict[str, int] = wire(Table(Integer()), default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraHealth(Message):
+    """A camera node about itself, a few times a second.
+
+    asked/granted: size, rate and pixel format; (0, 0), NaN and "" where not asked or not known. frames: detected so
+    far. dropped: captured but never detected, because a newer one was there. note: plain words, "" when all is well.
+    """
+
+    state: str = wire(Text(choices=("starting", "ready", "streaming", "reconnecting", "ended")))
+    asked_size_wh: tuple[int, ...] = wire(SIZE_WH, default=(0, 0))
+    granted_size_wh: tuple[int, ...] = wire(SIZE_WH, default=(0, 0))
+    asked_fps: float = wire(Real(), default=float("nan"))
+    granted_fps: float = wire(Real(), default=float("nan"))
+    granted_format: str = wire(Text(), default="")
+    fps: float = wire(Real(), default=float("nan"))
+    frames: int = wire(Integer(0), default=0)
+    dropped: int = wire(Integer(0), default=0)
+    reconnects: int = wire(Integer(0), default=0)
+    detect_ms_p50: float = wire(Real(), default=float("nan"))
+    note: str = wire(Text(), default="")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CameraInput(Record):
+    """Fusion about one of its cameras: alive, on time and valid are three facts.
+
+    age_ms: since its last frame arrived. skew_ms: how far its newest frame is behind the newest of all (p50). late:
+    frames that came after their tick. rejected: messages refused (`reason → count`).
+    """
+
+    alive: bool = wire(Flag())
+    on_time: bool = wire(Flag())
+    valid: bool = wire(Flag())
+    age_ms: float = wire(Real())
+    skew_ms: float = wire(Real())
+    frames: int = wire(Integer(0))
+    late: int = wire(Integer(0))
+    rejected: dict[str, int] = wire(Table(Integer(0)), default_factory=dict)
+    note: str = wire(Text(), default="")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FusionHealth(Message):
+    """The fusion node about itself and its inputs, a few times a second.
+
+    fused_until_ns: captured_ns of the last tick, 0 before the first; recorded sources pace themselves by it.
+    undecodable: messages dropped because they were not ours, too large or broken, from anybody.
+    """
+
+    cameras: dict[str, CameraInput] = wire(Table(Part(CameraInput)))
+    ticks: int = wire(Integer(0))
+    rate_hz: float = wire(Real())
+    people: int = wire(Integer(0))
+    reprojection_px_p50: float = wire(Real())
+    fused_until_ns: int = wire(Integer(0))
+    undecodable: int = wire(Integer(0), default=0)
+    notes: tuple[str, ...] = wire(Sequence(Text(), 64), default=())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Session(Message):
+    """Time zero of recorded and virtual sources: a frame at t in its file was captured at start_ns + t.
+
+    Said again and again by whoever runs the system, so that a camera node that starts later falls into step.
+    """
+
+    start_ns: int = wire(Integer(0))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Preview(Message):
+    """A small JPEG of what a camera sees; personal data, off unless asked for."""
+
+    size_wh: tuple[int, ...] = wire(SIZE_WH)
+    jpeg: bytes = wire(Blob(1024 * 1024), default=b"")
+
+
+def encode(message: Message) -> bytes:
+    """The message as msgpack bytes, with its schema version."""
+    return pack({"schema": SCHEMA_VERSION, **message.to_wire()})
+
+
+def decode(kind: type[M], data: bytes) -> M:
+    """The message in bytes. Raises WireError that names the schema or the field that is wrong."""
+    raw = unpack(data)
+    schema = raw.pop("schema", None)
+    if schema != SCHEMA_VERSION:
+        raise WireError(
+            f"{kind.__name__} has schema version {schema!r}, this program reads version {SCHEMA_VERSION}: "
+            "install the same livepose3d on both sides"
+        )
+    return kind.from_wire(raw)

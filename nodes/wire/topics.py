@@ -1,0 +1,66 @@
+"""The one table of topics. Bus, recorder, health and documentation derive from it.
+
+On the wire a message is one part: `name/source`, a zero byte, msgpack. (One part, because libzmq's CONFLATE delivers
+no multipart messages at all.)
+"""
+
+from dataclasses import dataclass
+
+from nodes.wire.errors import WireError
+from nodes.wire.messages import (
+    CameraHealth,
+    FusionHealth,
+    Keypoints2D,
+    Message,
+    Pose3D,
+    Preview,
+    Session,
+    decode,
+    encode,
+)
+
+
+@dataclass(frozen=True)
+class Topic:
+    """expected_hz: usual rate per source. logged: a recorder keeps it. newest_only: a reader that is late skips."""
+
+    name: str
+    message: type[Message]
+    expected_hz: float
+    logged: bool
+    newest_only: bool
+
+
+TOPICS = (
+    Topic("keypoints", Keypoints2D, expected_hz=30.0, logged=True, newest_only=False),
+    Topic("pose", Pose3D, expected_hz=30.0, logged=True, newest_only=False),
+    Topic("camera_health", CameraHealth, expected_hz=4.0, logged=True, newest_only=False),
+    Topic("fusion_health", FusionHealth, expected_hz=5.0, logged=True, newest_only=False),
+    Topic("session", Session, expected_hz=2.0, logged=True, newest_only=True),
+    Topic("preview", Preview, expected_hz=5.0, logged=False, newest_only=True),
+)
+BY_NAME = {topic.name: topic for topic in TOPICS}
+BY_MESSAGE = {topic.message: topic for topic in TOPICS}
+
+
+def prefix(kind: type[Message], source: str = "") -> bytes:
+    """What to subscribe to for one kind of message, of one source or (default) of all."""
+    return f"{BY_MESSAGE[kind].name}/{source}".encode() + (b"\0" if source else b"")
+
+
+def envelope(message: Message) -> bytes:
+    """The bytes on the wire."""
+    return prefix(type(message), message.source) + encode(message)
+
+
+def open_envelope(data: bytes) -> Message:
+    """The message in bytes off the wire. Raises WireError when they are not one of ours."""
+    head, separator, body = data.partition(b"\0")
+    name, _, source = head.partition(b"/")
+    topic = BY_NAME.get(name.decode("ascii", "replace"))
+    if not separator or topic is None:
+        raise WireError(f"a message on unknown topic {head[:60]!r}; topics are {', '.join(BY_NAME)}")
+    message = decode(topic.message, body)
+    if message.source.encode() != source:
+        raise WireError(f"a message on topic {head[:60]!r} says that it comes from {message.source!r}")
+    return message
