@@ -1,0 +1,60 @@
+"""What a table of processes is made of. The table opens run_system.py; adding a process is adding a row there."""
+
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the rows of a table depend on: one live session.
+
+    inner, outer: addresses that the hub listens on. cameras: names, in the order of the configuration.
+    """
+
+    config: Path
+    cameras: tuple[str, ...]
+    inner: str
+    outer: str
+    trust_network: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of process: module, its arguments, and when it is wanted. `{camera}` in the name: one per camera."""
+
+    name: str
+    module: str
+    arguments: Callable[[Setup, str], Sequence[str]]
+    wanted: Callable[[Setup], bool] = lambda _: True
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process: the command that one could type oneself."""
+
+    name: str
+    command: tuple[str, ...]
+    wanted: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.name:<10} {shlex.join(('python', *self.command[1:]))}"
+
+
+def expand(table: Sequence[Row], setup: Setup) -> tuple[Process, ...]:
+    """The processes of a session, in the order of the table."""
+    processes = []
+    for row in table:
+        for camera in setup.cameras if "{camera}" in row.name else ("",):
+            command = (sys.executable, "-m", row.module, *row.arguments(setup, camera))
+            processes.append(Process(row.name.format(camera=camera), command, row.wanted(setup)))
+    return tuple(processes)
+
+
+def from_this_machine(address: str) -> str:
+    """How processes here reach a listening address: `tcp://0.0.0.0:5555` and `tcp://*:5555` are no destinations."""
+    scheme, _, rest = address.partition("://")
+    host, _, port = rest.rpartition(":")
+    return f"{scheme}://127.0.0.1:{port}" if host in {"*", "0.0.0.0"} else address

@@ -1,0 +1,132 @@
+"""Keeps the processes of a table running: compares what is wanted with what is, and acts. Safe to call at any time.
+
+It ends its own children only. Times are monotonic nanoseconds, so that a laptop that slept wakes without restarts.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from nodes.system.child import Child
+from nodes.system.process_table import Process
+from nodes.system.restart import USER_MISTAKE, Action, ProcessState, next_action, wait_ns
+
+# Each signal and how long it is given. A camera lets go of its device within a frame; three seconds are plenty.
+STOP_STEPS = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
+POLL_S = 0.02
+
+Say = Callable[[str, str], None]  # (name of the process, line)
+
+
+@dataclass
+class _Entry:
+    """A process with its state and its count of restarts."""
+
+    child: Child
+    state: ProcessState
+    restarts: int = 0
+
+
+class Supervisor:
+    """The processes of one table. `say` gets every line that they write and every event, with the process's name."""
+
+    def __init__(self, processes: Sequence[Process], say: Say) -> None:
+        self._entries = {
+            process.name: _Entry(Child(process), ProcessState(wanted=process.wanted)) for process in processes
+        }
+        self._say = say
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        return {name: entry.restarts for name, entry in self._entries.items()}
+
+    @property
+    def refused(self) -> list[str]:
+        """Processes that have found a mistake of the user's (exit code 2) and are not started again."""
+        return [name for name, entry in self._entries.items() if entry.state.exit_code == USER_MISTAKE]
+
+    @property
+    def crashed(self) -> list[str]:
+        """Processes that are down at the moment and will be started again."""
+        return [name for name, entry in self._entries.items() if entry.state.exit_code not in (None, 0, USER_MISTAKE)]
+
+    def pid(self, name: str) -> int | None:
+        """Of the present life; None when it is down."""
+        child = self._entries[name].child
+        return child.pid if child.alive() else None
+
+    def started_ns(self, name: str) -> int | None:
+        """When its last life began."""
+        return self._entries[name].state.started_ns
+
+    def ensure_running(self, now_ns: int, work_done: Collection[str] = ()) -> None:
+        """Start what is wanted and down, stop what is not wanted. work_done: names that have said so themselves."""
+        for name, entry in self._entries.items():
+            entry.state = replace(entry.state, work_done=name in work_done)
+            self._notice(name, entry, now_ns)
+            action = next_action(entry.state, now_ns)
+            if action is Action.START:
+                entry.restarts += entry.state.started_ns is not None
+                if entry.state.exit_code == 0:
+                    self._say(name, "ended without a fault although it is still wanted; started again")
+                entry.child.start()
+                entry.state = entry.state.started(now_ns)
+            elif action is Action.STOP:
+                entry.child.send(signal.SIGINT)
+
+    def kill_frozen(self, name: str, reason: str) -> None:
+        """End a process that lives but does nothing; it is then started again as after a crash."""
+        self._say(name, f"{reason}: ending it, it starts again by itself")
+        self._entries[name].child.send(signal.SIGKILL)
+
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
+        """End all. The first process of the table, through which the others speak, is the last to go.
+
+        hurry: asked again and again; once true, nothing is waited for any more (a second Ctrl-C).
+        """
+        entries = list(self._entries.values())
+        for wave in (entries[1:], entries[:1]):
+            for signum, patience_s in STOP_STEPS:
+                for entry in wave:
+                    entry.child.send(signum)
+                self._wait(wave, patience_s, (lambda: False) if signum is signal.SIGKILL else hurry)
+        now_ns = time.monotonic_ns()
+        for name, entry in self._entries.items():
+            self._notice(name, entry, now_ns, stopping=True)
+
+    def _wait(self, wave: Sequence[_Entry], patience_s: float, hurry: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + patience_s
+        while any(entry.child.alive() for entry in wave) and time.monotonic() < deadline and not hurry():
+            for entry in wave:
+                self._pass_on(entry.child.process.name, entry.child.read_lines())  # a full pipe would block its end
+            time.sleep(POLL_S)
+
+    def _notice(self, name: str, entry: _Entry, now_ns: int, stopping: bool = False) -> None:
+        """Pass on what it wrote, and see whether it has ended."""
+        code = entry.child.exit_code()
+        self._pass_on(name, entry.child.read_lines() if code is None else entry.child.last_lines())
+        if code is None or not entry.state.alive:
+            return
+        entry.child.close()
+        entry.state = entry.state.exited(code, now_ns)
+        # Exit code 0 is judged at the restart: the word that all work is done may arrive a little after the end.
+        if not stopping and entry.state.wanted and code != 0:
+            self._say(name, _obituary(code, entry.state.crashes))
+
+    def _pass_on(self, name: str, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._say(name, line)
+
+
+def _obituary(exit_code: int, crashes: int) -> str:
+    if exit_code == USER_MISTAKE:
+        return "refused to start; the reason is in its last lines. It is not started again"
+    if exit_code < 0:
+        try:
+            cause = f"was ended by {signal.Signals(-exit_code).name}"
+        except ValueError:  # a real-time signal has no name
+            cause = f"was ended by signal {-exit_code}"
+    else:
+        cause = f"ended with exit code {exit_code}"
+    return f"{cause}; it starts again in {wait_ns(crashes) / 1e9:.1f} s"
