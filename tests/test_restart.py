@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodes.system.restart import Action, ProcessState, next_action, wait_ns
+from nodes.system.restart import Action, ProcessState, frozen, next_action, wait_ns
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -76,3 +76,13 @@ def test_a_restarted_process_is_alive_again():
     state = crashed(3).started(10 * S)
     assert state.alive
     assert state.exit_code is None
+
+
+def test_a_mute_process_is_frozen_after_ten_seconds():
+    assert frozen({"left": 0, "fusion": 5 * S}, "hub", 10 * S) == []
+    assert frozen({"left": 0, "fusion": 5 * S}, "hub", 10 * S + 1) == ["left"]
+
+
+def test_when_all_are_mute_the_hub_is_frozen():
+    assert frozen({"left": 0, "right": 0, "fusion": 0}, "hub", 11 * S) == ["hub"]
+    assert frozen({}, "hub", 11 * S) == []

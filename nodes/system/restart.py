@@ -4,6 +4,7 @@ A crash waits 0.2 s, the next one 0.4 s and so on up to 5 s; a life of 10 s wipe
 exit code 2 is a mistake of the user's, which starting again does not mend, and a process that has done its work.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -11,6 +12,7 @@ USER_MISTAKE = 2  # exit code of a node that refuses its configuration, calibrat
 FIRST_WAIT_NS = 200_000_000
 LONGEST_WAIT_NS = 5_000_000_000
 HEALTHY_LIFE_NS = 10_000_000_000
+FROZEN_NS = 10_000_000_000  # health comes several times a second; a stream may block its reader for five seconds
 
 
 class Action(Enum):
@@ -75,3 +77,9 @@ def next_action(state: ProcessState, now_ns: int) -> Action:
         return Action.DONE
     assert state.exited_ns is not None  # follows from not alive
     return Action.START if now_ns - state.exited_ns >= wait_ns(state.crashes) else Action.WAIT
+
+
+def frozen(last_heard_ns: Mapping[str, int], through: str, now_ns: int) -> list[str]:
+    """Processes that live and say nothing any more. They all speak `through` one: when all are mute, it is that one."""
+    mute = [name for name, heard_ns in last_heard_ns.items() if now_ns - heard_ns > FROZEN_NS]
+    return [through] if len(mute) > 1 and len(mute) == len(last_heard_ns) else mute

@@ -1,0 +1,93 @@
+"""The figures of one camera over a run, its restarts included. Pure; times are arguments."""
+
+from dataclasses import dataclass
+
+from nodes.system.figures import Samples
+from nodes.wire.messages import CameraHealth, CameraInput
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class CameraStatus:
+    """A line of the table. state: what the camera says of itself, or `silent` when it says nothing any more."""
+
+    name: str
+    state: str
+    fps: float
+    frames: int
+    dropped: int
+    detect_ms: float
+    skew_ms: float
+    note: str
+
+
+class CameraFigures:
+    """Fed with the health messages of one camera. A restarted process counts from zero; here the counts go on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.input: CameraInput | None = None  # what fusion says about it
+        self.left_out = ""  # why the last pose did without it
+        self.detect_ms = Samples()  # one median per health message
+        self.health: CameraHealth | None = None
+        self._received_ns = 0
+        self._frames_before = 0  # of former lives of the process
+        self._dropped_before = 0
+        self._first_frames: int | None = None
+        self._first_ns = 0
+
+    def feed(self, health: CameraHealth, received_ns: int) -> None:
+        """Take in one health message."""
+        if self.health is not None and health.seq <= self.health.seq:  # counts its own messages: a new life
+            self._frames_before += self.health.frames
+            self._dropped_before += self.health.dropped
+        self.health = health
+        self._received_ns = received_ns
+        if health.state == "streaming":
+            self.detect_ms.add(health.detect_ms_p50)
+        if self._first_frames is None and health.frames > 0:
+            self._first_frames, self._first_ns = self.frames, received_ns
+
+    @property
+    def frames(self) -> int:
+        return self._frames_before + (self.health.frames if self.health else 0)
+
+    @property
+    def dropped(self) -> int:
+        return self._dropped_before + (self.health.dropped if self.health else 0)
+
+    @property
+    def ended(self) -> bool:
+        return self.health is not None and self.health.state == "ended"
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it is past its start: ready, delivering, looking for its source, or done."""
+        return self.health is not None and self.health.state != "starting"
+
+    @property
+    def fps(self) -> float:
+        """Detected frames per second from the first to the last health message with frames, breaks included."""
+        span_ns = self._received_ns - self._first_ns
+        if self._first_frames is None or span_ns <= 0:
+            return NAN
+        return (self.frames - self._first_frames) / span_ns * 1e9
+
+    def status(self, now_ns: int, silent_after_ns: int) -> CameraStatus:
+        """The line of the table."""
+        silence_ns = now_ns - self._received_ns
+        silent = self.health is not None and not self.ended and silence_ns > silent_after_ns
+        health_note = self.health.note if self.health else ""
+        input_note = self.input.note if self.input else ""
+        note = f"no word from it for {silence_ns / 1e9:.0f} s" if silent else health_note or input_note or self.left_out
+        return CameraStatus(
+            name=self.name,
+            state="silent" if silent else self.health.state if self.health else "starting",
+            fps=self.health.fps if self.health and not silent else NAN,
+            frames=self.frames,
+            dropped=self.dropped,
+            detect_ms=self.health.detect_ms_p50 if self.health else NAN,
+            skew_ms=self.input.skew_ms if self.input else NAN,
+            note="" if self.ended else note,
+        )

@@ -1,0 +1,74 @@
+"""What the doctor finds about a configuration: its calibration, cameras, truth and ports."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nodes.system.finding import Finding, fault, news, ok
+
+MISSING = "the configuration cannot be checked before the packages above are there"
+
+
+def check_config(path: Path | None) -> Iterator[Finding]:
+    """Without a configuration: whether the demo's ports are free."""
+    try:
+        from calibration.errors import CalibrationError
+        from configs.errors import ConfigError
+        from configs.load import load_config
+        from nodes.system.accuracy import load_truth
+        from nodes.system.prepare import check_calibration
+        from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT
+    except ImportError:
+        yield news("config", MISSING)
+        return
+    if path is None:
+        yield from _check_ports(DEFAULT_HUB_IN, DEFAULT_HUB_OUT)
+        yield news("config", "none given: doctor --config FILE checks also its cameras and calibration")
+        return
+    try:
+        config = load_config(path)
+    except ConfigError as error:
+        yield from (fault("config", line) for line in str(error).splitlines())
+        return
+    yield ok("config", f"{path}: {', '.join(config.cameras)}")
+    yield from _check_ports(config.hub.inner, config.hub.outer)
+    try:
+        check_calibration(config)
+        yield ok("calibration", str(config.calibration))
+    except CalibrationError as error:
+        yield fault("calibration", str(error))
+    if config.truth is not None:
+        try:
+            load_truth(config.truth)
+            yield ok("truth", str(config.truth))
+        except ConfigError as error:
+            yield fault("truth", str(error))
+    for name, source in config.cameras.items():
+        yield from _check_source(name, source)
+
+
+def _check_ports(*addresses: str) -> Iterator[Finding]:
+    from nodes.system.prepare import check_port
+    from nodes.wire.errors import WireError
+
+    for address in addresses:
+        try:
+            check_port(address)
+            yield ok("port", f"{address} is free")
+        except WireError as error:
+            yield fault("port", str(error))
+
+
+def _check_source(name: str, source: object) -> Iterator[Finding]:
+    from configs.schema import DeviceSource, VideoSource
+
+    match source:
+        case DeviceSource(device=device):
+            node = Path(f"/dev/video{device}" if isinstance(device, int) else device)
+            if node.exists():
+                yield ok(name, str(node))
+            else:
+                yield fault(name, f"{node} is not there: plug the camera in, or choose one of the lines above")
+        case VideoSource(path=path):
+            yield ok(name, str(path)) if path.is_file() else fault(name, f"{path} does not exist: correct `path`")
+        case _:
+            return

@@ -1,0 +1,142 @@
+"""A live run: starts the processes, gives the session its time zero, watches, and stops everything again."""
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from nodes.system.monitor import Monitor
+from nodes.system.process_table import Process
+from nodes.system.restart import frozen
+from nodes.system.status_table import Screen
+from nodes.system.supervisor import Supervisor
+from nodes.wire.bus import Publisher, Subscription, every
+from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, Session
+
+TURN_S = 0.05
+SESSION_PERIOD_NS = 500_000_000
+SESSION_LEAD_NS = 500_000_000  # time for the word to reach every camera before the first frame is due
+LONGEST_PREPARATION_NS = 30_000_000_000  # a camera that is not ready by then joins later
+QUIET_END_NS = 2_000_000_000  # no pose for so long after the last camera ended: that was the last
+MOST_PER_TURN = 1000  # messages; a flood must not keep us from watching
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+HUB, FUSION = "hub", "fusion"  # rows that nothing goes on without
+
+
+class StopSignals:
+    """Ctrl-C, SIGTERM and a closed terminal ask for an orderly stop; a second one asks to hurry."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> "StopSignals":
+        self._before = {signum: signal.signal(signum, self._take) for signum in STOP_SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
+
+    def hurry(self) -> bool:
+        return self.asked > 1
+
+    def _take(self, signum: int, frame: FrameType | None) -> None:
+        self.asked += 1
+
+
+class LiveRun:
+    """One run of the processes of a table. `seconds`: how long from the session's start; None until stopped."""
+
+    def __init__(
+        self, processes: Sequence[Process], monitor: Monitor, hub: tuple[str, str], seconds: float | None
+    ) -> None:
+        self._processes = processes
+        self._monitor = monitor
+        self._hub_in, self._hub_out = hub
+        self._limit_s = seconds
+        self._begun_ns: int | None = None  # monotonic time of the session's start
+        self._session_said_ns = 0
+        self._session_seq = 0
+        self.restarts: dict[str, int] = {}
+        self.seconds = 0.0
+
+    def run(self, screen: Screen) -> int:
+        """Run to the end and leave nothing behind. Returns 0, or 2 when a process refused to start."""
+        with (
+            StopSignals() as signals,
+            screen,
+            every(Pose3D, CameraHealth, FusionHealth, hub_out=self._hub_out) as subscription,
+            Publisher(self._hub_in) as bus,
+        ):
+            supervisor = Supervisor(self._processes, screen.say)
+            try:
+                self._watch(supervisor, screen, subscription, bus, lambda: signals.asked > 0)
+            finally:
+                supervisor.stop(signals.hurry)
+                self._listen(subscription)  # what they published while they ended
+                self.restarts = supervisor.restarts
+            return 2 if supervisor.refused else 0
+
+    def _watch(
+        self,
+        supervisor: Supervisor,
+        screen: Screen,
+        subscription: Subscription[Message],
+        bus: Publisher,
+        stop_asked: Callable[[], bool],
+    ) -> None:
+        began_ns = time.monotonic_ns()
+        while not stop_asked():
+            now_ns = time.monotonic_ns()
+            self._listen(subscription)
+            supervisor.ensure_running(now_ns, self._monitor.ended_cameras())
+            self._end_frozen(supervisor, now_ns)
+            if self._begun_ns is None and (self._monitor.all_prepared() or now_ns - began_ns > LONGEST_PREPARATION_NS):
+                self._begin_session(now_ns)
+            self._say_session(bus, now_ns)
+            screen.show(self._monitor.status(now_ns), self.seconds)
+            if self._finished(supervisor, now_ns):
+                return
+            time.sleep(TURN_S)
+
+    def _listen(self, subscription: Subscription[Message]) -> None:
+        for _ in range(MOST_PER_TURN):
+            message = subscription.receive(0)
+            if message is None:
+                return
+            self._monitor.feed(message, time.monotonic_ns())
+
+    def _begin_session(self, now_ns: int) -> None:
+        self._begun_ns = now_ns + SESSION_LEAD_NS
+        self._monitor.session_start_ns = time.time_ns() + SESSION_LEAD_NS
+
+    def _say_session(self, bus: Publisher, now_ns: int) -> None:
+        start_ns = self._monitor.session_start_ns
+        if start_ns is None or now_ns - self._session_said_ns < SESSION_PERIOD_NS:
+            return
+        bus.send(Session(source="run_system", seq=self._session_seq, captured_ns=time.time_ns(), start_ns=start_ns))
+        self._session_said_ns = now_ns
+        self._session_seq += 1
+
+    def _end_frozen(self, supervisor: Supervisor, now_ns: int) -> None:
+        """A process that lives but has said nothing for long is started afresh."""
+        hub_started_ns = supervisor.started_ns(HUB) or now_ns
+        heard_ns = {
+            name: max(heard_ns, hub_started_ns)  # a new hub gives everybody time to find it
+            for name, heard_ns in self._monitor.last_heard_ns.items()
+            if supervisor.pid(name) is not None and heard_ns > (supervisor.started_ns(name) or 0)
+        }
+        for name in frozen(heard_ns, HUB, now_ns):
+            supervisor.kill_frozen(name, "alive but silent for 10 s")
+
+    def _finished(self, supervisor: Supervisor, now_ns: int) -> bool:
+        if self._begun_ns is not None:
+            self.seconds = max(0.0, (now_ns - self._begun_ns) / 1e9)
+        refused = set(supervisor.refused)
+        if refused & {HUB, FUSION} or (refused and self._begun_ns is None):
+            return True
+        if self._limit_s is not None and self._begun_ns is not None and self.seconds >= self._limit_s:
+            return True
+        over = refused | self._monitor.ended_cameras()
+        return over >= set(self._monitor.cameras) and now_ns - self._monitor.last_word_ns() > QUIET_END_NS

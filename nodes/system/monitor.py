@@ -1,0 +1,160 @@
+"""Keeps the figures of a run: fed with the messages of the bus, asked for the status. Pure; times are arguments.
+
+`received_ns` and `now_ns` are monotonic nanoseconds; what the messages say is on the wall clock.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nodes.system.accuracy import Accuracy, Truth
+from nodes.system.camera_figures import CameraFigures, CameraStatus
+from nodes.system.figures import Samples, Window
+from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, Session
+
+WINDOW_S = 5.0  # what the table tells is about the last seconds
+SILENT_NS = 1_500_000_000  # health comes every quarter of a second at least; six missing are silence
+
+
+@dataclass(frozen=True)
+class Status:
+    """The figures of the last seconds; NaN where nothing is known (yet).
+
+    latency: from capture to publication. error_mm: against the truth, where one is configured. notes: plain words.
+    """
+
+    cameras: tuple[CameraStatus, ...]
+    fusion_state: str
+    ticks: int
+    rate_hz: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    reprojection_px: float
+    people: int
+    error_mm: float
+    has_truth: bool
+    notes: tuple[str, ...]
+
+
+class PoseFigures:
+    """What is counted over the poses of the whole run."""
+
+    def __init__(self) -> None:
+        self.ticks = 0
+        self.valid_ticks = 0
+        self.occupied_ticks = 0  # with somebody in them
+        self.people_total = 0
+        self.people_most = 0
+        self.first_received_ns = 0
+        self.last_received_ns = 0
+        self.last_captured_ns = 0
+        self.longest_gap_ns = 0  # between the captured_ns of poses that follow each other
+        self.reprojection_px = Samples()  # of single joints
+        self.latency_ms: dict[str, Samples] = {"total": Samples()}
+
+    def feed(self, pose: Pose3D, received_ns: int) -> None:
+        if self.ticks == 0:
+            self.first_received_ns = received_ns
+        else:
+            self.longest_gap_ns = max(self.longest_gap_ns, pose.captured_ns - self.last_captured_ns)
+        self.last_received_ns = received_ns
+        self.last_captured_ns = pose.captured_ns
+        self.ticks += 1
+        self.valid_ticks += pose.valid
+        self.occupied_ticks += bool(pose.people)
+        self.people_total += len(pose.people)
+        self.people_most = max(self.people_most, len(pose.people))
+        for person in pose.people:
+            self.reprojection_px.extend(person.reprojection_px)
+        self.latency_ms["total"].add((pose.published_ns - pose.captured_ns) / 1e6)
+        for stage, duration_ns in pose.stages_ns.items():
+            self.latency_ms.setdefault(stage, Samples()).add(duration_ns / 1e6)
+
+    @property
+    def rate_hz(self) -> float:
+        """Ticks per second between the first and the last pose; NaN before there are two."""
+        span_ns = self.last_received_ns - self.first_received_ns
+        return (self.ticks - 1) / span_ns * 1e9 if span_ns > 0 else float("nan")
+
+
+class Monitor:
+    """Figures of one run with these cameras. What others say on the bus under other names is passed over."""
+
+    def __init__(self, cameras: tuple[str, ...], truth: Truth | None = None) -> None:
+        self.cameras = {name: CameraFigures(name) for name in cameras}
+        self.poses = PoseFigures()
+        self.accuracy = None if truth is None else Accuracy(truth)
+        self.session_start_ns: int | None = None
+        self.last_heard_ns: dict[str, int] = {}  # by process: its last health message
+        self._fusion: FusionHealth | None = None
+        self._latency_ms = Window(WINDOW_S)
+        self._error_mm = Window(WINDOW_S)
+        self._reprojection_px = Window(WINDOW_S)
+        self._people = 0
+
+    def feed(self, message: Message, received_ns: int) -> None:
+        """Take in one message of any kind."""
+        match message:
+            case Pose3D():
+                self._feed_pose(message, received_ns)
+            case CameraHealth() if message.source in self.cameras:
+                self.cameras[message.source].feed(message, received_ns)
+                self.last_heard_ns[message.source] = received_ns
+            case FusionHealth():
+                self._fusion = message
+                self.last_heard_ns["fusion"] = received_ns
+                for name, camera in self.cameras.items():
+                    camera.input = message.cameras.get(name)
+            case Session():
+                self.session_start_ns = message.start_ns
+
+    def ended_cameras(self) -> set[str]:
+        """Cameras whose recording has been played to its end."""
+        return {name for name, camera in self.cameras.items() if camera.ended}
+
+    def all_prepared(self) -> bool:
+        """Whether every camera is past its start (waiting, delivering, trying again or done) and fusion listens."""
+        return self._fusion is not None and all(camera.prepared for camera in self.cameras.values())
+
+    def last_word_ns(self) -> int:
+        """When the last pose or word of a camera came; 0 before the first."""
+        heard_ns = [self.last_heard_ns.get(name, 0) for name in self.cameras]
+        return max(self.poses.last_received_ns, *heard_ns)
+
+    def status(self, now_ns: int) -> Status:
+        """The figures for the table."""
+        fusion_age_ns = now_ns - self.last_heard_ns.get("fusion", now_ns)
+        return Status(
+            cameras=tuple(camera.status(now_ns, SILENT_NS) for camera in self.cameras.values()),
+            fusion_state="starting" if self._fusion is None else "silent" if fusion_age_ns > SILENT_NS else "running",
+            ticks=self.poses.ticks,
+            rate_hz=self._latency_ms.rate_hz(now_ns),
+            latency_p50_ms=self._latency_ms.percentile(now_ns, 50),
+            latency_p95_ms=self._latency_ms.percentile(now_ns, 95),
+            reprojection_px=self._reprojection_px.percentile(now_ns, 50),
+            people=self._people,
+            error_mm=self._error_mm.mean(now_ns),
+            has_truth=self.accuracy is not None,
+            notes=self._notes(),
+        )
+
+    def _feed_pose(self, pose: Pose3D, received_ns: int) -> None:
+        self.poses.feed(pose, received_ns)
+        self._people = len(pose.people)
+        self._latency_ms.add(received_ns, (pose.published_ns - pose.captured_ns) / 1e6)
+        seen_px = np.concatenate([np.empty(0), *(person.reprojection_px for person in pose.people)])
+        if np.isfinite(seen_px).any():
+            self._reprojection_px.add(received_ns, float(np.nanmedian(seen_px)))
+        for name, camera in self.cameras.items():
+            camera.left_out = pose.left_out.get(name, "")
+        if self.accuracy is not None and self.session_start_ns is not None:
+            errors_mm = self.accuracy.feed(pose, self.session_start_ns)
+            if np.isfinite(errors_mm).any():
+                self._error_mm.add(received_ns, float(np.nanmean(errors_mm)))
+
+    def _notes(self) -> tuple[str, ...]:
+        if self._fusion is None:
+            return ()
+        foreign = self._fusion.undecodable
+        dropped = (f"{foreign} messages on the bus were broken or not ours; they were dropped",) if foreign else ()
+        return self._fusion.notes + dropped

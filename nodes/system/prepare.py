@@ -1,0 +1,67 @@
+"""Everything that can be refused before a process is started: configuration, calibration, truth, ports, files."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from calibration.errors import CalibrationError
+from calibration.rig_file import load_rig
+from configs.errors import ConfigError
+from configs.load import load_config
+from configs.schema import Config
+from nodes.system.accuracy import Truth, load_truth
+from nodes.system.ports import holder_of, port_of
+from nodes.system.process_table import Setup
+from nodes.wire.errors import WireError
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a live run needs, found to be right."""
+
+    setup: Setup
+    truth: Truth | None
+
+
+def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Prepared:
+    """Read and check everything. Raises ConfigError, CalibrationError or WireError, each with what to do."""
+    config = load_config(config_path)
+    check_calibration(config)
+    truth = None if config.truth is None else load_truth(config.truth)
+    if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
+        raise ConfigError(f"--summary {summary}: cannot write into the folder {summary.parent}; make it first")
+    inner, outer = hub_addresses(config, hub_port)
+    for address in (inner, outer):
+        check_port(address)
+    setup = Setup(config_path.resolve(), tuple(config.cameras), inner, outer, config.hub.trust_network)
+    return Prepared(setup, truth)
+
+
+def check_calibration(config: Config) -> None:
+    """Raise CalibrationError unless every camera of the configuration is in the calibration file."""
+    calibrated = load_rig(config.calibration).names
+    missing = [name for name in config.cameras if name not in calibrated]
+    if missing:
+        raise CalibrationError(
+            f"{config.calibration} has no camera {missing[0]!r}; it has {', '.join(calibrated)}. "
+            "Give the camera one of these names under `cameras:`, or calibrate again with it"
+        )
+
+
+def hub_addresses(config: Config, hub_port: int | None) -> tuple[str, str]:
+    """Inner and outer address; `--hub-port N` puts N and N + 1 for the ports of the configuration."""
+    addresses = (config.hub.inner, config.hub.outer)
+    if hub_port is None:
+        return addresses
+    inner, outer = (f"{address.rpartition(':')[0]}:{hub_port + n}" for n, address in enumerate(addresses))
+    return inner, outer
+
+
+def check_port(address: str) -> None:
+    """Raise WireError when somebody has the port; nobody is ended for it."""
+    holder = holder_of(address)
+    if holder is not None:
+        raise WireError(
+            f"port {port_of(address)}, which the hub needs for {address}, is in use by {holder}. "
+            "Stop that, or take other ports: --hub-port 7555, or `hub:` in the configuration"
+        )

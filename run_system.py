@@ -1,0 +1,132 @@
+"""livepose3d: starts, watches and stops the processes of the live system. `python run_system.py --help`."""
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from nodes.system.process_table import Row, Setup, expand, from_this_machine
+
+
+def _hub(setup: Setup, _: str) -> list[str]:
+    trust = ["--trust-network"] if setup.trust_network else []
+    return ["--inner", setup.inner, "--outer", setup.outer, *trust]
+
+
+def _fusion(setup: Setup, _: str) -> list[str]:
+    hub = ["--hub", from_this_machine(setup.inner), "--hub-outer", from_this_machine(setup.outer)]
+    return ["--config", str(setup.config), *hub]
+
+
+def _camera(setup: Setup, camera: str) -> list[str]:
+    return [*_fusion(setup, ""), "--camera", camera, "--wait-for-start"]
+
+
+# What runs. A row: name, module, arguments, when it is wanted (default: always). `{camera}`: once for each camera.
+# The first row is started first and stopped last.
+TABLE = (
+    Row("hub", "nodes.hub", _hub),
+    Row("fusion", "nodes.fusion", _fusion),
+    Row("{camera}", "nodes.camera", _camera),
+)
+
+NEEDED = ("pydantic", "yaml", "numba", "tomli_w", "psutil", "rich", "av", "cv2", "mediapipe")  # of the extra `live`
+EXAMPLES = """\
+examples:
+  python run_system.py                                        the demo: four rendered cameras, no hardware
+  python run_system.py demo --headless --seconds 20 --summary s.json
+  python run_system.py doctor --config my.yaml                what is missing on this machine
+  python run_system.py live --config my.yaml                  your cameras (start from configs/webcams.yaml)
+
+Ctrl-C stops everything in order; a second Ctrl-C hurries. Your own program reads the 3D stream with
+  from nodes.wire.client import PoseClient
+docs/running.md explains the table and every message, docs/summary.md the JSON."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Returns 0; 2 when something has to be changed first, with the reason on stderr."""
+    options = _parser().parse_args(["demo"] if not _given(arguments) else arguments)
+    if options.command == "doctor":
+        from nodes.system.doctor import doctor
+
+        return doctor(options.config)
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f'{", ".join(missing)} not installed; this mends it: pip install "livepose3d[live]"', file=sys.stderr)
+        return 2
+    return _live(options)
+
+
+def demo_config() -> Path:
+    """The configuration that ships with the project."""
+    import configs
+
+    return Path(configs.__path__[0]) / "demo.yaml"
+
+
+def _live(options: argparse.Namespace) -> int:
+    from calibration.errors import CalibrationError
+    from configs.errors import ConfigError
+    from nodes.system.live import LiveRun
+    from nodes.system.monitor import Monitor
+    from nodes.system.prepare import prepare
+    from nodes.system.status_table import choose_screen
+    from nodes.system.summary import summarise, write_summary
+    from nodes.wire.errors import WireError
+
+    try:
+        prepared = prepare(options.config, options.hub_port, options.summary)
+    except (ConfigError, CalibrationError, WireError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    setup = prepared.setup
+    processes = expand(TABLE, setup)
+    print("\n".join(str(process) for process in processes), flush=True)
+    monitor = Monitor(setup.cameras, prepared.truth)
+    hub = (from_this_machine(setup.inner), from_this_machine(setup.outer))
+    run = LiveRun(processes, monitor, hub, options.seconds)
+    try:
+        return run.run(choose_screen(options.headless))
+    finally:
+        if options.summary is not None:
+            write_summary(summarise(monitor, run.seconds, run.restarts), options.summary)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_system.py",
+        description="Real-time 3D human pose from several cameras. Without a command: demo.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    demo = commands.add_parser("demo", help="four rendered cameras that ship with the project; tells its own error")
+    live = commands.add_parser("live", help="the cameras of a configuration file")
+    doctor = commands.add_parser("doctor", help="check this machine: every line is ok, or says what to do")
+    demo.set_defaults(config=demo_config())
+    live.add_argument("--config", type=Path, required=True, help="YAML file; see configs/webcams.yaml")
+    doctor.add_argument("--config", type=Path, help="check also its cameras, calibration and ports")
+    for command in (demo, live):
+        command.add_argument("--seconds", type=_positive, help="end so long after the session's start (cameras ready)")
+        command.add_argument("--headless", action="store_true", help="plain lines in place of the table")
+        command.add_argument("--summary", type=Path, metavar="OUT.json", help="write the run's figures at its end")
+        command.add_argument(
+            "--hub-port", type=int, metavar="N", help="the hub uses ports N and N+1 in place of the configured ones"
+        )
+    return parser
+
+
+def _given(arguments: Sequence[str] | None) -> bool:
+    return bool(sys.argv[1:] if arguments is None else arguments)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number of seconds")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
