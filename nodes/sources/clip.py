@@ -1,6 +1,7 @@
 """A video file as pictures in order, each with its place in time. Knows FFmpeg, no clock and no pace.
 
-Offsets are int64 nanoseconds from the first picture, by the file's own time stamps.
+Offsets are int64 nanoseconds from the first picture, by the file's own time stamps. Where the first picture itself lies
+behind the file's zero (cameras out of step, one of them cut with the others), `lead_ns` says by how much.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from nodes.sources.source import SourceError
 
 NS_PER_S = 1_000_000_000
 UNKNOWN_RATE = Fraction(25)  # what FFmpeg itself assumes
+LONGEST_LEAD_NS = NS_PER_S  # more is no cameras out of step but a clock that was running, as in cut-up live streams
 INDEXED_FORMATS = {"mov", "mp4", "matroska", "webm", "avi"}  # in others FFmpeg's seek lands beside, or nowhere
 
 
@@ -110,6 +112,8 @@ class Clip:
         self.size_wh = (size_wh[1], size_wh[0]) if rotated else size_wh
         self.pixel_format = f"{self._stream.codec_context.name} {first.decoded.format.name}"
         self._first_pts = int(first.decoded.pts)
+        lead_ns = round(self._first_pts * self._stream.time_base * NS_PER_S)
+        self.lead_ns = lead_ns if self._indexed and 0 <= lead_ns < LONGEST_LEAD_NS else 0
         self.period_ns = round(NS_PER_S / self.rate)
         length_ns = self._offset_ns(self._last_pts()) + self.period_ns
         self.frame_count = max(1, round(length_ns * self.rate / NS_PER_S))

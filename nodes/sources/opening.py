@@ -3,17 +3,17 @@
 Each kind is imported when it is opened: a camera process needs no renderer, and a renderer no camera libraries.
 """
 
-from calibration.rig import Camera
+from calibration.rig import CameraRig
 from configs import schema
 from configs.errors import ConfigError
 from nodes.sources.source import Source, SourceError
 
 
-def open_source(name: str, source: schema.Source, rig_camera: Camera | None, start_ns: int) -> Source:
+def open_source(name: str, source: schema.Source, rig: CameraRig | None, start_ns: int) -> Source:
     """Open the source of the camera called `name`.
 
-    rig_camera: this camera in the calibration, needed by the virtual source alone. start_ns: int64 nanoseconds since
-    the epoch, when files and virtual cameras begin; give every camera of a system the same.
+    rig: the calibration, needed by virtual cameras alone: all of them must build the same scene. start_ns: int64
+    nanoseconds since the epoch, when files and virtual cameras begin; give every camera of a system the same.
     Raises SourceError for what may mend itself (a cable, a server), ConfigError for what only the user can mend.
     """
     match source:
@@ -24,7 +24,7 @@ def open_source(name: str, source: schema.Source, rig_camera: Camera | None, sta
         case schema.VideoSource():
             return _open_video(name, source, start_ns)
         case schema.VirtualSource():
-            raise ConfigError(f"cameras.{name}.source: virtual cameras are not available yet")
+            return _open_virtual(name, source, rig, start_ns)
 
 
 def _open_device(source: schema.DeviceSource) -> Source:
@@ -46,3 +46,13 @@ def _open_video(name: str, source: schema.VideoSource, start_ns: int) -> Source:
         return VideoFile(source.path, source.pace, source.loop, start_ns)
     except SourceError as error:  # a file that is missing or is no video does not mend itself
         raise ConfigError(f"cameras.{name}.path: {error}") from error
+
+
+def _open_virtual(name: str, source: schema.VirtualSource, rig: CameraRig | None, start_ns: int) -> Source:
+    from nodes.sources.virtual.scene import stage
+    from nodes.sources.virtual.source import VirtualCamera
+
+    if rig is None:
+        raise ConfigError(f"cameras.{name}: a virtual camera needs the calibration it is to be seen with")
+    scene = stage(rig, source.motion, source.actors, source.occluders, sensor_noise=source.noise, seed=source.seed)
+    return VirtualCamera(scene, rig[name], source.fps, source.phase_ms / 1000, start_ns, source.pace)

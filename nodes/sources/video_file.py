@@ -13,7 +13,7 @@ CATCH_UP_LIMIT_S = 2.0  # then a late frame is better than none, where decoding 
 
 
 class VideoFile:
-    """Frame k of loop l is captured at start_ns + l · length + its offset in the file.
+    """Frame k of loop l is captured at start_ns + l · length + its time in the file.
 
     Pace "realtime" hands a frame over when the wall clock reaches its time, and leaves out what is already over when
     it is more than a second late. "pipeline" hands over every frame at once. Raises SourceError when the file is
@@ -25,7 +25,7 @@ class VideoFile:
         self._guard = ReadGuard(str(path), self._clip.close)
         self._pace = pace
         self._loop = loop
-        self._start_ns = start_ns
+        self._first_ns = start_ns + self._clip.lead_ns
         self._loop_number = 0
         self._last_id = -1
         self.granted = Granted(self._clip.size_wh, float(self._clip.rate), self._clip.pixel_format)
@@ -54,7 +54,7 @@ class VideoFile:
         self._guard.close()
 
     def _captured_ns(self, picture: Picture) -> int:
-        return self._start_ns + self._loop_number * self._clip.length_ns + picture.offset_ns
+        return self._first_ns + self._loop_number * self._clip.length_ns + picture.offset_ns
 
     def _next(self) -> Picture | None:
         """The next picture, of the next loop where one ends."""
@@ -70,7 +70,7 @@ class VideoFile:
     def _catch_up(self, picture: Picture | None) -> Picture | None:
         """Go to the picture that is due now: by the key pictures where that helps, then picture by picture."""
         begun_s = time.monotonic()
-        if picture is None or not self._jump(time.time_ns() - self._start_ns, picture):
+        if picture is None or not self._jump(time.time_ns() - self._first_ns, picture):
             return None
         while (picture := self._next()) is not None:
             over = self._captured_ns(picture) + self._clip.period_ns <= time.time_ns()
@@ -79,7 +79,7 @@ class VideoFile:
         return picture
 
     def _jump(self, position_ns: int, picture: Picture) -> bool:
-        """Seek to position_ns since the start, unless its key picture lies behind us; False when the clip is over."""
+        """Seek to position_ns after the first frame, unless that leads backwards; False when the clip is over."""
         loop_number, offset_ns = divmod(position_ns, self._clip.length_ns)
         if not self._loop and loop_number > 0:
             return False
