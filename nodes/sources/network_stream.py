@@ -1,0 +1,127 @@
+"""A network camera: RTSP, HTTP MJPEG, HTTP MPEG-TS, by FFmpeg with as little buffering as it can."""
+
+import struct
+import time
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import av
+from av.codec.context import Flags
+from av.error import ExitError, FFmpegError, HTTPUnauthorizedError
+
+from nodes.sources.read_guard import ReadGuard
+from nodes.sources.source import Frame, Granted, SourceError
+from nodes.sources.stream_clock import StreamClock
+
+NS_PER_S = 1_000_000_000
+# FFmpeg hands a frame over when it has seen the beginning of the next one, in MPEG-TS of the one after that (measured
+# with the time drawn into the picture, docs/sources.md). A frame arrived when that many frames earlier came out.
+FRAMES_HELD_BACK = {"rtsp": 1, "mpegts": 2, "mpjpeg": 0}
+WITHOUT_OWN_TIME = {"mpjpeg", "mjpeg"}  # FFmpeg counts up at 25 fps there
+
+
+class NetworkStream:
+    """An open connection. `stamped_by` says whose clock the latest frame carries: the sender's, which RTSP cameras
+    tell, or ours at the arrival.
+
+    transport: "tcp" or "udp", for RTSP. timeout_s: without data for so long, the stream is lost.
+    Raises SourceError; its message names the address without the password.
+    """
+
+    def __init__(self, url: str, transport: Literal["tcp", "udp"], timeout_s: float) -> None:
+        self.address = without_password(url)
+        self._timeout_s = timeout_s
+        self._clock = StreamClock()
+        self._container = self._open(url, transport)
+        self._guard = ReadGuard(self.address, self._container.close)
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceError(f"{self.address} sends no pictures; check the path of the stream in the camera's manual")
+        stream = self._container.streams.video[0]
+        stream.thread_count = 1  # threads would hold frames back
+        stream.codec_context.flags |= Flags.low_delay
+        kind = self._container.format.name
+        held_back = FRAMES_HELD_BACK.get(kind, 0) if stream.codec_context.name in {"h264", "hevc", "mpeg2video"} else 0
+        self._arrivals: deque[int] = deque(maxlen=held_back + 1)
+        self._own_time = kind not in WITHOUT_OWN_TIME
+        self._next_id = 0
+        self._last_ns = 0
+        self._frames = self._decode(stream)
+        codec = stream.codec_context
+        fps = float(stream.average_rate) if stream.average_rate and self._own_time else 0.0
+        self.granted = Granted((int(codec.width), int(codec.height)), fps, f"{codec.name} {codec.pix_fmt}")
+
+    @property
+    def stamped_by(self) -> Literal["sender", "arrival"]:
+        return self._clock.stamped_by
+
+    def read(self) -> Frame | None:
+        """The next frame. Frames whose time would not lie behind the last one's are left out."""
+        with self._guard:
+            for picture, captured_ns in self._frames:
+                if captured_ns > self._last_ns:
+                    self._last_ns = captured_ns
+                    frame = Frame(picture.to_ndarray(format="rgb24"), captured_ns, self._next_id)
+                    self._next_id += 1
+                    return frame
+            raise SourceError(f"{self.address}: the server ended the stream; check that it still runs")
+
+    def close(self) -> None:
+        self._guard.close()
+
+    def _open(self, url: str, transport: str) -> Any:
+        options = {"fflags": "nobuffer", "probesize": "500000", "analyzeduration": "1000000"}
+        if urlsplit(url).scheme.startswith("rtsp"):
+            options |= {"rtsp_transport": transport, "max_delay": "100000"}
+        try:
+            return av.open(url, options=options, timeout=(self._timeout_s, self._timeout_s))
+        except (FFmpegError, UnicodeError) as error:
+            raise self._lost("cannot be opened", error) from error
+
+    def _decode(self, stream: Any) -> Iterator[tuple[Any, int]]:
+        packets = self._container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                raise self._lost("broke off", error) from error
+            if packet is None:
+                return
+            self._arrivals.append(time.time_ns())
+            captured_ns = self._stamp(packet)
+            try:
+                decoded = packet.decode()
+            except FFmpegError:
+                continue  # a lost datagram spoils single frames; if all are spoilt, none comes, and that is seen
+            for picture in decoded:
+                yield picture, captured_ns
+
+    def _stamp(self, packet: Any) -> int:
+        """Without reordered frames, which no camera sends live, a packet comes out as the picture it holds."""
+        sender_ns = None
+        if packet.has_sidedata("prft"):
+            (sender_us,) = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))
+            sender_ns = sender_us * 1000
+        pts_ns = None
+        if self._own_time and packet.pts is not None:
+            pts_ns = round(packet.pts * packet.time_base * NS_PER_S)
+        return self._clock.stamp(self._arrivals[0], pts_ns, sender_ns)
+
+    def _lost(self, what: str, error: Exception) -> SourceError:
+        if isinstance(error, HTTPUnauthorizedError):
+            advice = "give user and password in the url: rtsp://user:password@host/…"
+        elif isinstance(error, ExitError):
+            advice = f"nothing came for {self._timeout_s:g} s: check cable, address and power of the camera"
+        else:
+            advice = "check that the server runs, and the address, with: ffplay " + self.address
+        reason = getattr(error, "strerror", None) or str(error)
+        return SourceError(f"{self.address} {what} ({reason}); {advice}")
+
+
+def without_password(url: str) -> str:
+    """The address, fit to be shown: user and password, and what a query may hide, left out."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
