@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 SIDES = (("left", 1.0), ("right", -1.0))  # the sign of y in the body frame
 REFERENCE_STATURE_M = 1.75  # the lengths below are for this stature
 MAX_STRETCH = 0.992  # of a limb's length: a straight limb has no defined bending plane
+COLLAR_RISE = 0.24  # radians, arm down to arm up
 SOFTNESS_PER_M = 60.0  # sharpness of the smooth minimum that keeps the pelvis within reach of both feet
 
 
@@ -27,18 +28,18 @@ JOINT_INDEX: dict[str, int] = {name: i for i, name in enumerate(SYNTHETIC_JOINTS
 
 # Face landmarks relative to the centre of the head, metres at the reference stature, for the left side (y is mirrored).
 FACE_M: dict[str, tuple[float, float, float]] = {
-    "nose": (0.118, 0.0, -0.022),
+    "nose": (0.114, 0.0, -0.020),
     "left_eye_inner": (0.094, 0.018, 0.018),
     "left_eye": (0.092, 0.032, 0.018),
     "left_eye_outer": (0.086, 0.045, 0.018),
-    "left_ear": (0.0, 0.078, -0.005),
+    "left_ear": (0.004, 0.078, -0.003),
     "left_mouth": (0.092, 0.026, -0.068),
 }
 
 # Pairs whose distance never changes, whatever the motion.
 RIGID_BONES: tuple[tuple[str, str], ...] = (
     ("pelvis", "chest"), ("chest", "neck"), ("neck", "head"), ("head", "nose"),
-    ("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"),
+    ("left_hip", "right_hip"), ("chest", "left_shoulder"), ("chest", "right_shoulder"),
     *((f"{s}_{a}", f"{s}_{b}") for s, _ in SIDES for a, b in (
         ("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "index"), ("hip", "knee"), ("knee", "ankle"),
         ("ankle", "heel"), ("heel", "foot_index"))),
@@ -51,18 +52,18 @@ class Body:
 
     stature: float = REFERENCE_STATURE_M
     hip_half_width: float = 0.095
-    thigh: float = 0.425
+    thigh: float = 0.412
     shin: float = 0.40
     ankle_height: float = 0.10
     toe_forward: float = 0.145
     heel_back: float = 0.055
     toe_height: float = 0.036
-    spine: float = 0.475
+    spine: float = 0.488
     shoulder_half_width: float = 0.178
     shoulder_rise: float = 0.032
-    upper_arm: float = 0.285
-    forearm: float = 0.25
-    hand: float = 0.09
+    upper_arm: float = 0.30
+    forearm: float = 0.262
+    hand: float = 0.084
     chest_to_neck: float = 0.085
     neck_to_head: float = 0.155
     neck_forward: float = 0.01
@@ -201,13 +202,21 @@ def _trunk_and_arms(posture: Posture, body: Body, pelvis: Floats) -> dict[str, F
         if offset[1]:
             joints[name.replace("left", "right")] = head + turned(R_head, offset * (1, -1, 1))
     for i, (side, sign) in enumerate(SIDES):
-        shoulder = chest + turned(R_chest, (0.0, sign * body.shoulder_half_width, body.shoulder_rise))
+        shoulder = chest + turned(R_chest, _collar(posture.wrist[:, i], body) * (1.0, sign, 1.0))
         target = shoulder + turned(R_chest, posture.wrist[:, i] * (1.0, sign, 1.0) * body.arm)
         pole = turned(R_chest, (-0.6, 0.5 * sign, -0.6))  # elbows point back, out and down: no reach is along it
         elbow, wrist, bend = two_bone(shoulder, target, pole, body.upper_arm, body.forearm)
         joints |= {f"{side}_shoulder": shoulder, f"{side}_elbow": elbow, f"{side}_wrist": wrist}
         joints |= _hand(side, elbow, wrist, wrist - shoulder, bend, body)
     return joints
+
+
+def _collar(wrist: Floats, body: Body) -> Floats:
+    """From chest to left shoulder in the chest frame (T,3): a collar-bone rises with the arm."""
+    raised = np.clip(0.5 + 0.55 * wrist[:, 2], 0.0, 1.0)
+    angle = np.arctan2(body.shoulder_rise, body.shoulder_half_width) + COLLAR_RISE * raised**2 * (3 - 2 * raised)
+    length = np.hypot(body.shoulder_rise, body.shoulder_half_width)
+    return np.stack([0 * angle, length * np.cos(angle), length * np.sin(angle)], axis=-1)
 
 
 def _hand(side: str, elbow: Floats, wrist: Floats, chord: Floats, bend: Floats, body: Body) -> dict[str, Floats]:

@@ -82,13 +82,13 @@ def _demo() -> Motion:
     steps = (*alternating_steps(1, 0.3, 5, 0.43), *alternating_steps(0, 2.6, 5, 0.38),
              *alternating_steps(1, 9.4, 5, 0.43), *alternating_steps(0, 11.7, 5, 0.38))  # fmt: skip
     left: Keys = (
-        (0.0, HANGING), (4.2, HANGING), (5.0, OVERHEAD), (5.3, OVERHEAD), (6.1, FRONT), (6.4, FRONT), (7.2, ON_KNEE),
+        (0.0, HANGING), (4.0, HANGING), (5.1, OVERHEAD), (5.3, OVERHEAD), (6.2, FRONT), (6.4, FRONT), (7.3, ON_KNEE),
         (8.2, ON_KNEE), (9.2, HANGING),
     )  # fmt: skip
     right: Keys = (
         (0.0, HANGING), (4.4, HANGING), (5.2, ASIDE), (5.6, ASIDE), (6.6, HANGING), (7.0, HANGING), (7.7, LOW_FRONT),
-        (8.1, LOW_FRONT), (9.2, HANGING), (11.4, HANGING), (12.2, WAVE_OUT), (12.6, WAVE_IN), (13.0, WAVE_OUT),
-        (13.4, WAVE_IN),
+        (8.1, LOW_FRONT), (9.2, HANGING), (11.2, HANGING), (12.15, WAVE_OUT), (12.5, WAVE_IN), (12.85, WAVE_OUT),
+        (13.15, WAVE_IN),
     )  # fmt: skip
     gestures = {
         "left_wrist": left,

@@ -21,6 +21,7 @@ STEP_HEIGHT_M = 0.07
 ROLL_S = 0.16  # the heel lifts this long before the foot leaves the floor
 ROLL_ANGLE = 0.55
 HANGING = (0.06, 0.15, -0.955)  # a wrist beside the body: forward, outward, up, in arm lengths from the shoulder
+FOLD = 0.09  # how much shorter, per radian, the arm is halfway
 LOOK_AHEAD_S = 0.25  # the head turns before the body does
 
 Keys = tuple[tuple[float, object], ...]  # ((time, value), ...): value a number or a 3-tuple
@@ -55,7 +56,7 @@ def minimum_jerk(u: Floats) -> Floats:
 
 
 def keyed(keys: Keys, t_s: Floats, period_s: float) -> Floats:
-    """Keys joined by minimum-jerk moves, closing the loop. Values of shape () or (3,) -> (T,) or (T,3)."""
+    """Keys joined by minimum-jerk moves, closing the loop: numbers -> (T,), wrist targets (3,) -> (T,3)."""
     at = np.array([k for k, _ in keys])
     values = np.array([v for _, v in keys], dtype=np.float64)
     at = np.append(at, at[0] + period_s)
@@ -63,8 +64,19 @@ def keyed(keys: Keys, t_s: Floats, period_s: float) -> Floats:
     t = at[0] + np.mod(t_s - at[0], period_s)
     i = np.clip(np.searchsorted(at, t, side="right") - 1, 0, len(at) - 2)
     share = minimum_jerk((t - at[i]) / (at[i + 1] - at[i]))
-    share = share.reshape(share.shape + (1,) * (values.ndim - 1))
+    if values.ndim == 2:
+        return _arc(values[i], values[i + 1], share[:, None])
     return values[i] + (values[i + 1] - values[i]) * share
+
+
+def _arc(begin: Floats, end: Floats, share: Floats) -> Floats:
+    """From begin to end (T,3) round the shoulder, never straight past it; the arm folds a little on a long way."""
+    begin_m, end_m = (np.linalg.norm(v, axis=-1, keepdims=True) for v in (begin, end))
+    cosine = np.sum(begin * end, axis=-1, keepdims=True) / (begin_m * end_m)
+    angle = np.maximum(np.arccos(np.clip(cosine, -1.0, 1.0)), 1e-6)
+    direction = np.sin((1 - share) * angle) * begin / begin_m + np.sin(share * angle) * end / end_m
+    fold = 1.0 - FOLD * angle * (share * (1.0 - share)) ** 2 * 16.0
+    return np.asarray(direction / np.sin(angle) * (begin_m + (end_m - begin_m) * share) * fold)
 
 
 def keyed_root(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lifter.synthetic_body import JOINT_INDEX, SIDES, Body
+from lifter.synthetic_body import FACE_M, JOINT_INDEX, SIDES, Body
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,11 +93,12 @@ def _axes(left: Floats, up: Floats) -> Floats:
 def _head_axes(s: _Sculptor) -> Floats:
     left = s.at("left_ear") - s.at("right_ear")
     ears = 0.5 * (s.at("left_ear") + s.at("right_ear"))
-    face = 0.5 * (s.at("left_eye") + s.at("right_eye")) - ears  # forward 0.092 and up 0.023, see FACE_M
+    face = 0.5 * (s.at("left_eye") + s.at("right_eye")) - ears
     left = left / np.linalg.norm(left)
     face = face / np.linalg.norm(face)
     aslant = np.cross(face, left)
-    tilt = np.arctan2(0.023, 0.092)
+    forward, _, up = np.array(FACE_M["left_eye"]) - np.array(FACE_M["left_ear"])
+    tilt = np.arctan2(up, forward)
     return np.stack([np.cos(tilt) * face - np.sin(tilt) * aslant, left, np.sin(tilt) * face + np.cos(tilt) * aslant])
 
 

@@ -108,7 +108,10 @@ def _gather(ox, oy, oz, dx, dy, dz, spread, cones, balls, first, seen):  # type:
 
 @_jit
 def _march(ox, oy, oz, dx, dy, dz, start, end, spread, cones, seen, n):  # type: ignore[no-untyped-def]
-    """Depth at which the ray, widened by `spread` per metre, comes within HIT_M of the surface; FAR_M if never."""
+    """Depth at which the ray, widened by `spread` per metre, comes within HIT_M of the surface; FAR_M if never.
+
+    A ray that grazes a surface may use up its steps: where it is then, it is close to it.
+    """
     t = start
     for _ in range(MAX_STEPS):
         d = _field(ox + t * dx, oy + t * dy, oz + t * dz, cones, seen, n) - t * spread
@@ -117,7 +120,7 @@ def _march(ox, oy, oz, dx, dy, dz, start, end, spread, cones, seen, n):  # type:
         t += d * STEP_SHARE
         if t > end:
             return FAR_M
-    return FAR_M
+    return t
 
 
 @_jit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,7 @@ class Scene:
 
 STATURES_M = (1.75, 1.66, 1.83, 1.58)
 ACTOR_SPACING_M = 1.1
+FREE_M = 0.9  # between two pelvises: arms may still meet, bodies do not
 
 
 def cast_radius_m(n_actors: int) -> float:
@@ -85,24 +86,43 @@ def cast_radius_m(n_actors: int) -> float:
 
 
 def cast(n_actors: int, motion: str) -> tuple[Actor, ...]:
-    """Actors of different stature, clothing, place and phase; one alone stands in the middle. Raises ConfigError."""
+    """Actors of different stature, clothing and place; one alone stands in the middle. Raises ConfigError.
+
+    Each starts at a point of the loop that keeps it clear of those before it.
+    """
     if motion not in MOTIONS:
         raise ConfigError(f"there is no motion {motion!r}: choose one of {', '.join(MOTIONS)}")
-    actors = []
+    actors: list[Actor] = []
     for i in range(n_actors):
         azimuth = 2 * np.pi * i / n_actors + 0.5 * np.pi
         away_m = cast_radius_m(n_actors)
-        actors.append(
-            Actor(
-                motion=MOTIONS[motion],
-                body=Body.of_stature(STATURES_M[i % len(STATURES_M)]),
-                clothing=WARDROBE[i % len(WARDROBE)],
-                offset_m=(away_m * float(np.cos(azimuth)), away_m * float(np.sin(azimuth))),
-                yaw=0.0 if i % 2 == 0 else float(np.pi),
-                phase_s=0.31 * i * MOTIONS[motion].period_s,
-            )
+        actor = Actor(
+            motion=MOTIONS[motion],
+            body=Body.of_stature(STATURES_M[i % len(STATURES_M)]),
+            clothing=WARDROBE[i % len(WARDROBE)],
+            offset_m=(away_m * float(np.cos(azimuth)), away_m * float(np.sin(azimuth))),
+            yaw=0.0 if i % 2 == 0 else float(np.pi),
         )
+        actors.append(_out_of_the_way(actor, actors))
     return tuple(actors)
+
+
+def _out_of_the_way(actor: Actor, others: list[Actor]) -> Actor:
+    """The actor at a phase of its loop that keeps its pelvis far from the others', and out of step with them."""
+    if not others:
+        return actor
+    period_s, pelvis = actor.motion.period_s, SYNTHETIC_JOINTS.index("pelvis")
+    t_s = np.linspace(0.0, period_s, 40, endpoint=False)
+    others_m = np.stack([other.joints_at(t_s)[:, pelvis] for other in others])
+    others_share = np.array([other.phase_s / period_s for other in others])
+
+    def merit(share: float) -> float:
+        joints_m = replace(actor, phase_s=share * period_s).joints_at(t_s)
+        gap_m = np.linalg.norm(others_m - joints_m[:, pelvis], axis=-1).min()
+        out_of_step = np.abs((share - others_share + 0.5) % 1.0 - 0.5).min()
+        return float(min(gap_m, FREE_M) + 0.2 * out_of_step)
+
+    return replace(actor, phase_s=max(np.arange(20) / 20, key=merit) * period_s)
 
 
 def pillars_between(rig: CameraRig, n_pillars: int, seed: int) -> tuple[Pillar, ...]:
