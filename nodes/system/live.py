@@ -115,7 +115,15 @@ class LiveRun:
         start_ns = self._monitor.session_start_ns
         if start_ns is None or now_ns - self._session_said_ns < SESSION_PERIOD_NS:
             return
-        bus.send(Session(source="run_system", seq=self._session_seq, captured_ns=time.time_ns(), start_ns=start_ns))
+        bus.send(
+            Session(
+                source="run_system",
+                seq=self._session_seq,
+                captured_ns=time.time_ns(),
+                published_ns=0,  # set on sending
+                start_ns=start_ns,
+            )
+        )
         self._session_said_ns = now_ns
         self._session_seq += 1
 
