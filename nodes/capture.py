@@ -12,12 +12,7 @@ from typing import Literal
 
 from nodes.sources.source import Frame, Granted, Source, SourceError
 
-FIRST_WAIT_S = 0.5
-LONGEST_WAIT_S = 8.0
-STEADY_AFTER_S = 5.0  # a source that delivered for so long starts again with the shortest wait
-FROZEN_AFTER_S = 3.0  # said in the status; the sources' own timeouts (5 s stream, 10 s V4L2) usually end the read
-ABANDON_AFTER_S = 15.0  # longer than any source's own timeout: then its read hangs in a driver, and stays there
-MOST_ABANDONED = 3  # each holds a thread and perhaps a device
+MOST_LEFT_BEHIND = 3  # hanging readers; each holds a thread and perhaps a device
 LOSSLESS_AHEAD = 2  # one frame is worked on, one is decoded meanwhile
 
 State = Literal["starting", "streaming", "reconnecting", "ended"]
@@ -36,19 +31,32 @@ class CaptureStatus:
     note: str
 
 
-def wait_before_opening_s(failures: int) -> float:
-    """Seconds to wait after so many failures in a row, from 1: 0.5, 1, 2, 4, 8, 8, …"""
-    return min(FIRST_WAIT_S * 2.0 ** min(failures - 1, 10), LONGEST_WAIT_S)
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for what, in seconds.
 
+    first_wait_s, doubling to longest_wait_s: before opening again. steady_after_s: a source that delivered so long
+    starts again with the shortest wait. frozen_after_s: said in the status; usually the source's own timeout (5 s
+    stream, 10 s V4L2) ends the read. abandon_after_s: longer than those; then the read hangs in a driver, for good.
+    """
 
-def count_failures(failures: int, streamed_s: float) -> int:
-    """Failures in a row, this one included, when the source delivered frames for streamed_s before it failed."""
-    return 1 if streamed_s >= STEADY_AFTER_S else failures + 1
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 8.0
+    steady_after_s: float = 5.0
+    frozen_after_s: float = 3.0
+    abandon_after_s: float = 15.0
 
+    def wait_s(self, failures: int) -> float:
+        """Wait after so many failures in a row, from 1: 0.5, 1, 2, 4, 8, 8, …"""
+        return min(self.first_wait_s * 2.0 ** min(failures - 1, 30), self.longest_wait_s)
 
-def frozen_after_s(granted: Granted | None) -> float:
-    """Seconds without a frame that mean something is wrong; a slow time-lapse camera is not frozen."""
-    return max(FROZEN_AFTER_S, 5.0 / granted.fps) if granted is not None and granted.fps > 0 else FROZEN_AFTER_S
+    def count(self, failures: int, streamed_s: float) -> int:
+        """Failures in a row, the new one included, when frames came for streamed_s before it."""
+        return 1 if streamed_s >= self.steady_after_s else failures + 1
+
+    def silence_s(self, fps: float) -> float:
+        """Without a frame for longer, something is wrong. fps 0: unknown. A time-lapse camera is not frozen."""
+        return max(self.frozen_after_s, 5.0 / fps) if fps > 0 else self.frozen_after_s
 
 
 class _Reader(threading.Thread):
@@ -71,18 +79,20 @@ class Capture:
     raised by `take`, as is a SourceError while reading losslessly, since opening again would repeat frames.
     """
 
-    def __init__(self, open_source: Callable[[], Source], lossless: bool) -> None:
+    def __init__(self, open_source: Callable[[], Source], lossless: bool, patience: Patience = Patience()) -> None:
+        self._patience = patience
         self._open_source = open_source
         self._lossless = lossless
         self._changed = threading.Condition()
         self._frames: deque[Frame] = deque()
         self._state: State = "starting"
         self._granted: Granted | None = None
-        self._captured = self._dropped = self._openings = self._abandoned = 0
+        self._captured = self._dropped = self._openings = 0
         self._note = ""
         self._fault: Exception | None = None
-        self._alive_at_s = time.monotonic()  # the latest frame, opening, or turn of the reader that was no read
+        self._alive_at_s = time.monotonic()  # the latest frame, try, or pause: since then the reader has been reading
         self._reading = False
+        self._left_behind: list[_Reader] = []
         self._reader = self._start_reader()
 
     def take(self, timeout_s: float) -> Frame | None:
@@ -110,7 +120,7 @@ class Capture:
         with self._changed:
             state, note = self._state, self._note
             silent_s = time.monotonic() - self._alive_at_s
-            if self._reading and silent_s > frozen_after_s(self._granted):
+            if self._reading and silent_s > self._silence_s():
                 state = "starting" if self._captured == 0 else "reconnecting"
                 note = f"no frame for {silent_s:.1f} s"
             return CaptureStatus(state, self._granted, self._captured, self._dropped, max(0, self._openings - 1), note)
@@ -128,6 +138,9 @@ class Capture:
             source.close()  # wakes a source that sleeps
         reader.join(0.7)
 
+    def _silence_s(self) -> float:
+        return self._patience.silence_s(self._granted.fps if self._granted is not None else 0.0)
+
     def _start_reader(self) -> _Reader:
         reader = _Reader(self._read_for_ever)
         reader.start()
@@ -136,11 +149,12 @@ class Capture:
     def _replace_hanging_reader(self) -> None:
         """Give up a reader whose read never returned. Holds the lock."""
         silent_s = time.monotonic() - self._alive_at_s
-        hangs = self._reading and silent_s > max(ABANDON_AFTER_S, frozen_after_s(self._granted))
-        if not hangs or self._state == "ended" or self._abandoned >= MOST_ABANDONED:
+        hangs = self._reading and silent_s > max(self._patience.abandon_after_s, self._silence_s())
+        self._left_behind = [reader for reader in self._left_behind if reader.is_alive()]
+        if not hangs or self._state == "ended" or len(self._left_behind) >= MOST_LEFT_BEHIND:
             return
-        self._abandoned += 1
         self._reader.dismissed.set()
+        self._left_behind.append(self._reader)
         self._lose(f"no frame for {silent_s:.1f} s, and reading does not return: opening again beside it")
         self._reader = self._start_reader()
 
@@ -151,15 +165,14 @@ class Capture:
             try:
                 source = self._open(reader)
                 try:
-                    while (frame := source.read()) is not None:
-                        if not self._hand_over(reader, frame):
-                            return
+                    while not reader.dismissed.is_set() and (frame := source.read()) is not None:
+                        self._hand_over(reader, frame)
                         first_frame_at_s = first_frame_at_s or time.monotonic()
                 finally:
                     source.close()
             except SourceError as error:
                 streamed_s = time.monotonic() - first_frame_at_s if first_frame_at_s is not None else 0.0
-                failures = count_failures(failures, streamed_s)
+                failures = self._patience.count(failures, streamed_s)
                 lost = error
             except Exception as error:
                 self._end(reader, error)
@@ -170,10 +183,13 @@ class Capture:
             if self._lossless and first_frame_at_s is not None:
                 self._end(reader, lost)
                 return
-            self._pause(reader, str(lost), wait_before_opening_s(failures))
+            self._pause(reader, str(lost), self._patience.wait_s(failures))
 
     def _open(self, reader: _Reader) -> Source:
-        self._turn(reader, reading=True)
+        with self._changed:
+            if not reader.dismissed.is_set():
+                self._reading = True
+                self._alive_at_s = time.monotonic()
         source = self._open_source()
         reader.source = source
         with self._changed:
@@ -183,11 +199,11 @@ class Capture:
                 self._alive_at_s = time.monotonic()
         return source
 
-    def _hand_over(self, reader: _Reader, frame: Frame) -> bool:
-        """Offer a frame; False when this reader is no longer wanted."""
+    def _hand_over(self, reader: _Reader, frame: Frame) -> None:
+        """Offer a frame, and losslessly wait until there is room for the next."""
         with self._changed:
             if reader.dismissed.is_set():
-                return False
+                return
             self._state, self._note = "streaming", ""
             self._captured += 1
             if not self._lossless:
@@ -200,7 +216,6 @@ class Capture:
                 self._changed.wait()
             self._reading = True
             self._alive_at_s = time.monotonic()
-            return not reader.dismissed.is_set()
 
     def _pause(self, reader: _Reader, note: str, wait_s: float) -> None:
         with self._changed:
@@ -209,12 +224,6 @@ class Capture:
             self._lose(note)
             self._reading = False
         reader.dismissed.wait(wait_s)
-
-    def _turn(self, reader: _Reader, reading: bool) -> None:
-        with self._changed:
-            if not reader.dismissed.is_set():
-                self._reading = reading
-                self._alive_at_s = time.monotonic()
 
     def _lose(self, note: str) -> None:
         """Holds the lock."""
