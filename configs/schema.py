@@ -99,17 +99,17 @@ class Synchroniser(Section):
     deadline_ms: PositiveFloat | None = Field(
         250.0, description="no camera is waited for longer; usually its own rhythm says so earlier. null: wait for all"
     )
-    max_gap_ms: PositiveFloat = Field(200.0, description="frames farther apart than this are not interpolated between")
+    max_gap_ms: PositiveFloat = Field(300.0, description="frames farther apart than this are not interpolated between")
 
 
 class Triangulation(Section):
     """See calibration/triangulate.py."""
 
     min_confidence: float = Field(0.3, ge=0, le=1, description="a joint less sure than this is not used in that view")
-    detector_sigma_px: PositiveFloat = Field(3.0, description="noise of a sure joint at 1000 px focal length")
-    outlier_px: PositiveFloat = Field(
-        20.0, description="a view farther off than this (at 1000 px focal length) is out-voted"
+    detector_sigma_px: PositiveFloat = Field(
+        3.0, description="least noise of a sure joint at 1000 px focal length; more is learnt from the views' agreement"
     )
+    outlier_sigmas: PositiveFloat = Field(4.0, description="a view farther off than so many sigma is out-voted")
 
 
 class Smoothing(Section):

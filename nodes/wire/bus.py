@@ -36,9 +36,9 @@ class Publisher:
     def __init__(self, hub_in: str = DEFAULT_HUB_IN) -> None:
         self._socket = _socket(zmq.PUB, hub_in, linger_ms=500)
 
-    def send(self, message: Message) -> Message:
-        """Stamp published_ns, send, and return what was sent. Raises WireError when it cannot be encoded."""
-        stamped = replace(message, published_ns=now_ns())
+    def send(self, message: M, published_ns: int | None = None) -> M:
+        """Stamp published_ns (default: now), send, return what was sent. WireError when it cannot be encoded."""
+        stamped = replace(message, published_ns=now_ns() if published_ns is None else published_ns)
         self._socket.send(envelope(stamped))
         return stamped
 
@@ -93,7 +93,7 @@ class Subscription(Generic[M]):
         self.close()
 
 
-def every(*kinds: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "") -> Subscription[M]:
+def every(*kinds: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "") -> "Subscription[M]":
     """Each message of these kinds, in the hub's order, of one source or (default) of all."""
     return Subscription(hub_out, kinds, source, newest_only=False)
 

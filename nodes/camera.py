@@ -1,0 +1,183 @@
+"""One camera: source → detector → Keypoints2D on the bus. `python -m nodes.camera --config F --camera NAME`.
+
+Runs on any machine that reaches the hub. Pictures never leave this process, but for the preview, if switched on.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from calibration.errors import CalibrationError
+from calibration.rig_file import load_rig
+from configs import schema
+from configs.errors import ConfigError
+from configs.load import load_config
+from nodes.camera_ledger import CameraLedger
+from nodes.capture import Capture
+from nodes.detect.detector import Detections, Detector
+from nodes.detect.native_log import hush
+from nodes.detect.opening import open_detector
+from nodes.playback import FusionFollower, wait_for_start
+from nodes.preview import PreviewMaker
+from nodes.sources.opening import open_source
+from nodes.sources.source import Frame
+from nodes.wire.bus import Publisher, now_ns
+from nodes.wire.errors import WireError
+from nodes.wire.messages import Keypoints2D
+
+HEALTH_EVERY_NS = 250_000_000
+TAKE_TIMEOUT_S = 0.1
+
+
+@dataclass(frozen=True)
+class Options:
+    """What this camera node was asked to do. start_ns: time zero of a recording; None: ask the running system."""
+
+    config: schema.Config
+    camera: str
+    hub_inner: str
+    hub_outer: str
+    start_ns: int | None
+
+    @property
+    def source(self) -> schema.Source:
+        return self.config.cameras[self.camera]
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether the source has a time axis of its own that needs a time zero."""
+        return isinstance(self.source, schema.VideoSource | schema.VirtualSource)
+
+    @property
+    def is_lossless(self) -> bool:
+        return isinstance(self.source, schema.VideoSource | schema.VirtualSource) and self.source.pace == "pipeline"
+
+
+class CameraNode:
+    """The loop's state: what is open, what was counted, what is due."""
+
+    def __init__(self, options: Options, detector: Detector, publisher: Publisher) -> None:
+        self._options = options
+        self._detector = detector
+        self._publisher = publisher
+        self._ledger = CameraLedger(options.camera, options.source)
+        self._preview = PreviewMaker(options.camera, options.config.preview)
+        self._capture: Capture | None = None
+        self._health_due_ns = 0
+
+    def run(self) -> None:
+        """Work until the recording ends or the process is interrupted."""
+        start_ns = self._begin()
+        source, name, config = self._options.source, self._options.camera, self._options.config
+        rig = load_rig(config.calibration) if isinstance(source, schema.VirtualSource) else None
+        follower = FusionFollower(self._options.hub_outer) if self._options.is_lossless else None
+        self._capture = Capture(lambda: open_source(name, source, rig, start_ns), lossless=follower is not None)
+        try:
+            while (frame := self._capture.take(TAKE_TIMEOUT_S)) or self._capture.snapshot().state != "ended":
+                if frame is not None:
+                    self._wait_for_fusion(follower, frame)
+                    self._handle(frame)
+                self._say_health()
+            self._say_health(state="ended")
+        finally:
+            self._capture.close()
+            if follower:
+                follower.close()
+
+    def _begin(self) -> int:
+        """Time zero of this source; a recorded one waits for the running system to name it."""
+        start_ns = now_ns() if not self._options.is_recorded else self._options.start_ns
+        while start_ns is None:
+            self._publisher.send(self._ledger.health(now_ns(), None, state="ready"))
+            start_ns = wait_for_start(self._options.hub_outer)
+        return start_ns
+
+    def _wait_for_fusion(self, follower: FusionFollower | None, frame: Frame) -> None:
+        while follower is not None and not follower.may_go(frame.captured_ns, timeout_ms=100):
+            self._say_health(note="waits for fusion")
+
+    def _handle(self, frame: Frame) -> None:
+        started_ns = now_ns()
+        detections = self._detector.detect(frame)
+        message = self._message(frame, detections, {"queue": started_ns - frame.captured_ns})
+        sent = self._publisher.send(message)
+        height, width = frame.image_rgb.shape[:2]
+        self._ledger.detected(frame.captured_ns, sent.published_ns - started_ns, (width, height))
+        preview = self._preview.make(frame, started_ns)
+        if preview is not None:
+            self._publisher.send(preview)
+
+    def _message(self, frame: Frame, detections: Detections, stages_ns: dict[str, int]) -> Keypoints2D:
+        height, width = frame.image_rgb.shape[:2]
+        return Keypoints2D(
+            captured_ns=frame.captured_ns,
+            published_ns=0,
+            source=self._options.camera,
+            seq=frame.frame_id,
+            skeleton=self._detector.skeleton,
+            size_wh=(width, height),
+            keypoints_px=detections.keypoints_px.astype(np.float32),
+            confidence=detections.confidence.astype(np.float32),
+            stages_ns=stages_ns,
+        )
+
+    def _say_health(self, state: str = "", note: str = "") -> None:
+        moment_ns = now_ns()
+        if moment_ns < self._health_due_ns and not state:
+            return
+        self._health_due_ns = moment_ns + HEALTH_EVERY_NS
+        status = self._capture.snapshot() if self._capture else None
+        self._publisher.send(self._ledger.health(moment_ns, status, state, note))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one camera node; 0 at the end of a recording or when interrupted, 2 when something must be mended first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        options = _parse(arguments)
+        hush()
+        with Publisher(options.hub_inner) as publisher:
+            detector = open_detector(options.config.detector)
+            try:
+                CameraNode(options, detector, publisher).run()
+            finally:
+                detector.close()
+    except (ConfigError, CalibrationError, WireError, FileNotFoundError) as error:
+        print(f"camera: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _parse(arguments: list[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m nodes.camera", description=__doc__)
+    parser.add_argument("--config", required=True, help="the configuration of the whole system, the same for all nodes")
+    parser.add_argument("--camera", required=True, help="its name under `cameras:` there")
+    parser.add_argument(
+        "--hub", help="the hub's inner address, e.g. tcp://10.0.0.5:5555 (default: the configuration's)"
+    )
+    parser.add_argument("--hub-outer", help="the hub's outer address (default: the configuration's)")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--start-ns", type=int, help="when recorded and virtual sources begin, ns since the epoch (now)")
+    start.add_argument("--wait-for-start", action="store_true", help="let the running system say when they begin")
+    given = parser.parse_args(arguments)
+    config = load_config(given.config)
+    if given.camera not in config.cameras:
+        raise ConfigError(f"{given.config}: no camera {given.camera!r}; it has {', '.join(config.cameras)}")
+    start_ns = given.start_ns if given.start_ns is not None else time.time_ns()
+    return Options(
+        config=config,
+        camera=given.camera,
+        hub_inner=given.hub or config.hub.inner,
+        hub_outer=given.hub_outer or config.hub.outer,
+        start_ns=None if given.wait_for_start else start_ns,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

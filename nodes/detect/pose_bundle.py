@@ -1,0 +1,98 @@
+"""Makes a MediaPipe `pose_landmarker` bundle (.task) out of the two models that the mediapipe wheel carries.
+
+So nothing is downloaded. The Tasks API wants normalisation metadata inside the models, which the wheel's lack: detector
+mean/std 127.5, landmarks 0/255 (the legacy graphs' own constants). First-frame landmarks equal the legacy API's.
+"""
+
+import hashlib
+import importlib.util
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import flatbuffers
+import numpy as np
+from mediapipe.tasks.metadata import metadata_schema_py_generated as metadata_schema
+from mediapipe.tasks.metadata import schema_py_generated as tflite_schema
+
+DETECTOR = "pose_detection/pose_detection.tflite"
+LANDMARKS = "pose_landmark/pose_landmark_full.tflite"
+
+
+def bundle_path() -> Path:
+    """The bundle's file in the user's cache, made on first use. Raises FileNotFoundError without the wheel's models."""
+    models = [_wheel_models() / name for name in (DETECTOR, LANDMARKS)]
+    for model in models:
+        if not model.is_file():
+            raise FileNotFoundError(f"{model} is missing: install mediapipe==0.10.21, the last that carries its models")
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "livepose3d"
+    key = hashlib.sha256("".join(f"{m.stat().st_size} {m.stat().st_mtime_ns}" for m in models).encode()).hexdigest()
+    path = cache / f"pose_landmarker_full_{key[:12]}.task"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        _write(path, *(model.read_bytes() for model in models))
+    return path
+
+
+def _wheel_models() -> Path:
+    spec = importlib.util.find_spec("mediapipe")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError('mediapipe is not installed: pip install "livepose3d[camera]"')
+    return Path(spec.origin).parent / "modules"
+
+
+def _write(path: Path, detector: bytes, landmarks: bytes) -> None:
+    """Atomic: several camera nodes may start at once on a fresh machine."""
+    parts = {
+        "pose_detector.tflite": _with_metadata(detector, _metadata("pose_detector", 127.5, 127.5, (-1.0, 1.0), 2)),
+        "pose_landmarks_detector.tflite": _with_metadata(
+            landmarks, _metadata("pose_landmarks_detector", 0.0, 255.0, (0.0, 1.0), 5)
+        ),
+    }
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
+    with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as bundle:
+        for name, model in parts.items():
+            bundle.writestr(name, model)
+    Path(temporary).replace(path)
+
+
+def _metadata(name: str, mean: float, std: float, limits: tuple[float, float], n_outputs: int) -> bytes:
+    """The metadata flatbuffer of a model with one RGB image as input."""
+    image = metadata_schema.TensorMetadataT()
+    image.name = "image"
+    image.content = metadata_schema.ContentT()
+    image.content.contentPropertiesType = metadata_schema.ContentProperties.ImageProperties
+    image.content.contentProperties = metadata_schema.ImagePropertiesT()
+    image.content.contentProperties.colorSpace = metadata_schema.ColorSpaceType.RGB
+    normalisation = metadata_schema.ProcessUnitT()
+    normalisation.optionsType = metadata_schema.ProcessUnitOptions.NormalizationOptions
+    normalisation.options = metadata_schema.NormalizationOptionsT()
+    normalisation.options.mean, normalisation.options.std = [mean], [std]
+    image.processUnits = [normalisation]
+    image.stats = metadata_schema.StatsT()
+    image.stats.min, image.stats.max = [limits[0]], [limits[1]]
+    graph = metadata_schema.SubGraphMetadataT()
+    graph.inputTensorMetadata = [image]
+    graph.outputTensorMetadata = [metadata_schema.TensorMetadataT() for _ in range(n_outputs)]
+    model = metadata_schema.ModelMetadataT()
+    model.name = name
+    model.subgraphMetadata = [graph]
+    builder = flatbuffers.Builder(0)
+    builder.Finish(model.Pack(builder), b"M001")
+    return bytes(builder.Output())
+
+
+def _with_metadata(model: bytes, metadata: bytes) -> bytes:
+    """The TFLite model with the metadata as one more buffer."""
+    tree = tflite_schema.ModelT.InitFromObj(tflite_schema.Model.GetRootAsModel(bytearray(model), 0))
+    buffer = tflite_schema.BufferT()
+    buffer.data = np.frombuffer(metadata, dtype=np.uint8)
+    tree.buffers.append(buffer)
+    entry = tflite_schema.MetadataT()
+    entry.name = b"TFLITE_METADATA"
+    entry.buffer = len(tree.buffers) - 1
+    tree.metadata = [*(tree.metadata or []), entry]
+    builder = flatbuffers.Builder(len(model) + 65536)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,88 @@
+"""Fusion: keypoints of all cameras in, 3D poses out. `python -m nodes.fusion --config F`.
+
+A thin loop around `FusionPipeline`, which does the thinking and reads no clock.
+"""
+
+import argparse
+import signal
+import sys
+from dataclasses import dataclass, replace
+
+from calibration.errors import CalibrationError
+from calibration.rig_file import load_rig
+from configs.errors import ConfigError
+from configs.load import load_config
+from nodes.stages.pipeline import FusionPipeline
+from nodes.wire.bus import Publisher, Subscription, every, now_ns
+from nodes.wire.errors import WireError
+from nodes.wire.messages import CameraHealth, Keypoints2D, Message, Pose3D
+
+HEALTH_EVERY_NS = 200_000_000
+
+
+@dataclass
+class FusionNode:
+    """The pipeline between its sockets."""
+
+    pipeline: FusionPipeline
+    inbox: Subscription[Message]
+    publisher: Publisher
+    health_due_ns: int = 0
+    health_seq: int = 0
+
+    def run(self) -> None:
+        """Work until interrupted."""
+        while True:
+            moment_ns = now_ns()
+            if moment_ns >= self.health_due_ns:
+                self._say_health(moment_ns)
+            message = self.inbox.receive(timeout_ms=max(1, (self.health_due_ns - moment_ns) // 1_000_000))
+            if isinstance(message, Keypoints2D | CameraHealth):
+                self._handle(message)
+
+    def _handle(self, message: Keypoints2D | CameraHealth) -> None:
+        received_ns = now_ns()
+        for pose in self.pipeline.push(message):
+            self._publish(pose, message.published_ns, received_ns)
+
+    def _publish(self, pose: Pose3D, sent_ns: int, received_ns: int) -> None:
+        """Send with the stages that only the shell can know: the way here, and the work done here."""
+        published_ns = now_ns()
+        before_ns = sum(pose.stages_ns.values())
+        send_ns = max(0, received_ns - sent_ns)
+        fuse_ns = published_ns - pose.captured_ns - before_ns - send_ns
+        stages_ns = {**pose.stages_ns, "send": send_ns, "fuse": fuse_ns}
+        self.publisher.send(replace(pose, stages_ns=stages_ns), published_ns)
+
+    def _say_health(self, moment_ns: int) -> None:
+        self.health_due_ns = moment_ns + HEALTH_EVERY_NS
+        self.publisher.send(self.pipeline.health(moment_ns, self.inbox.undecodable, self.health_seq))
+        self.health_seq += 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the fusion node; 0 when interrupted, 2 when something must be mended first."""
+    parser = argparse.ArgumentParser(prog="python -m nodes.fusion", description=__doc__)
+    parser.add_argument("--config", required=True, help="the configuration of the whole system")
+    parser.add_argument("--hub", help="the hub's inner address (default: the configuration's)")
+    parser.add_argument("--hub-outer", help="the hub's outer address (default: the configuration's)")
+    given = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        config = load_config(given.config)
+        rig = load_rig(config.calibration)
+        pipeline = FusionPipeline(rig, tuple(config.cameras), config.fusion, config.crop_offset_px)
+        pipeline.warm_up()
+        inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
+        with inbox, Publisher(given.hub or config.hub.inner) as publisher:
+            FusionNode(pipeline, inbox, publisher).run()
+    except (ConfigError, CalibrationError, WireError) as error:
+        print(f"fusion: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""The hub: forwards every message in one order to every subscriber. `python -m nodes.hub`.
+
+Publishers connect to the inner address (XSUB), subscribers to the outer one (XPUB). It looks into no message.
+"""
+
+import argparse
+import signal
+import sys
+
+import psutil
+import zmq
+
+from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, HEARTBEAT_MS, HIGH_WATER_MARK, MAX_ENVELOPE
+from nodes.wire.errors import WireError
+
+LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until SIGINT or SIGTERM; 2 when an address cannot be used."""
+    parser = argparse.ArgumentParser(prog="python -m nodes.hub", description=__doc__)
+    parser.add_argument("--inner", default=DEFAULT_HUB_IN, help="publishers connect here (default %(default)s)")
+    parser.add_argument("--outer", default=DEFAULT_HUB_OUT, help="subscribers connect here (default %(default)s)")
+    parser.add_argument("--trust-network", action="store_true", help="listen beyond loopback, unencrypted")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        forward(options.inner, options.outer, options.trust_network)
+    except WireError as error:
+        print(f"hub: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def forward(inner: str, outer: str, trust_network: bool = False) -> None:
+    """Forward until interrupted. Raises WireError when an address is taken or not allowed."""
+    context = zmq.Context()
+    try:
+        publishers = _bound(context, zmq.XSUB, inner, trust_network)
+        subscribers = _bound(context, zmq.XPUB, outer, trust_network)
+        print(f"hub: publishers to {inner}, subscribers to {outer}", flush=True)
+        zmq.proxy(publishers, subscribers)
+    finally:
+        context.destroy(linger=0)
+
+
+def _bound(
+    context: "zmq.Context[zmq.Socket[bytes]]", kind: int, address: str, trust_network: bool
+) -> "zmq.Socket[bytes]":
+    if not address.startswith(LOOPBACK) and not trust_network:
+        raise WireError(
+            f"{address} listens beyond this machine, unencrypted and open to everybody there. If that network is your "
+            "own, say so: `hub: {trust_network: true}` in the configuration, or --trust-network"
+        )
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.MAXMSGSIZE, MAX_ENVELOPE)  # a peer that sends more is disconnected by libzmq
+    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    try:
+        socket.bind(address)
+    except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            raise WireError(
+                f"{address} is in use by {_holder(address)}. Stop that, or choose other ports: "
+                "`hub: {inner: tcp://127.0.0.1:7555, outer: tcp://127.0.0.1:7556}` in the configuration"
+            ) from error
+        raise WireError(f"cannot listen on {address}: {error}; an address looks like tcp://127.0.0.1:5555") from error
+    return socket
+
+
+def _holder(address: str) -> str:
+    """Who listens on the port of an address, as far as this user may know."""
+    port = int(address.rpartition(":")[2])
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                process = psutil.Process(connection.pid)
+                return f"process {process.pid} ({' '.join(process.cmdline())[:100]})"
+    except psutil.Error:
+        pass
+    return "another process"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

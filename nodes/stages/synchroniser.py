@@ -1,0 +1,189 @@
+"""From free-running cameras to ticks: at each tick, every camera's keypoints interpolated to that very instant.
+
+Ticks stand on an even grid from the first frame on. A tick is emitted when every camera worth waiting for has a frame
+at or past it. Nearest-frame grouping, the usual way, costs centimetres on a moving wrist (benchmarks/subframe.py).
+Pure: what it does depends on the messages, their stamps and their order alone.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from configs.schema import Synchroniser as Settings
+from nodes.stages.arrivals import Arrivals, StreamClock
+from nodes.wire.messages import Keypoints2D
+
+F32 = npt.NDArray[np.float32]
+
+SAME_INSTANT_NS = 500_000  # a frame this near a tick stands for it: 1 mm at 2 m/s
+MAX_AGE_NS = 2_000_000_000  # live frames older than this on arrival help nobody
+MAX_HISTORY = 600  # frames kept per camera while others are waited for
+SKEW_GAIN = 1 / 8
+
+
+@dataclass(frozen=True)
+class View:
+    """One camera at one tick. keypoints_px: (P, J, 2), NaN where absent; confidence: (P, J)."""
+
+    keypoints_px: F32
+    confidence: F32
+    size_wh: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """All cameras at one instant. left_out: camera → why it gave nothing. completed_by: the frame that came last."""
+
+    captured_ns: int
+    views: dict[str, View]
+    left_out: dict[str, str]
+    completed_by: Keypoints2D
+
+
+@dataclass
+class CameraInbox:
+    """What is kept of one camera: its rhythm, its frames from the last tick on, its skew behind the newest camera."""
+
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    frames: deque[Keypoints2D] = field(default_factory=lambda: deque(maxlen=MAX_HISTORY))
+    ended: bool = False
+    skew_ns: float = 0.0
+
+    def reaches(self, instant_ns: int) -> bool:
+        """Whether it has a frame at or past the instant."""
+        return bool(self.frames) and self.frames[-1].captured_ns >= instant_ns - SAME_INSTANT_NS
+
+    def forget_before(self, instant_ns: int) -> None:
+        """Drop frames that no tick from the instant on can need."""
+        while len(self.frames) > 1 and self.frames[1].captured_ns <= instant_ns:
+            self.frames.popleft()
+
+
+class Synchroniser:
+    """Push frames in, take ticks out."""
+
+    def __init__(self, cameras: tuple[str, ...], settings: Settings) -> None:
+        self.inboxes = {name: CameraInbox() for name in cameras}
+        self._clock = StreamClock()
+        self._period_ns = round(1e9 / settings.rate_hz)
+        self._deadline_ns = None if settings.deadline_ms is None else round(settings.deadline_ms * 1e6)
+        self._max_gap_ns = round(settings.max_gap_ms * 1e6)
+        self._next_ns: int | None = None
+
+    def push(self, frame: Keypoints2D) -> list[Tick]:
+        """Take in a frame of one of the cameras; the ticks that it completed, in order."""
+        inbox = self.inboxes[frame.source]
+        refusal = self._refusal(inbox, frame)
+        if refusal:
+            inbox.arrivals.reject(refusal)
+            return []
+        inbox.arrivals.arrived(self._clock.now_ns)
+        inbox.frames.append(frame)
+        inbox.ended = False
+        if self._next_ns is None:
+            self._next_ns = frame.captured_ns
+        elif frame.captured_ns <= self._next_ns - self._period_ns:
+            inbox.arrivals.late += 1
+        newest_ns = max(other.frames[-1].captured_ns for other in self.inboxes.values() if other.frames)
+        inbox.skew_ns += SKEW_GAIN * (newest_ns - frame.captured_ns - inbox.skew_ns)
+        return self._completed(frame)
+
+    def end(self, camera: str) -> list[Tick]:
+        """The camera's recording is over: it is not waited for any more."""
+        self.inboxes[camera].ended = True
+        newest = [inbox.frames[-1] for inbox in self.inboxes.values() if inbox.frames]
+        return self._completed(max(newest, key=lambda frame: frame.published_ns)) if newest else []
+
+    def _refusal(self, inbox: CameraInbox, frame: Keypoints2D) -> str:
+        """Why a frame cannot be used; empty when it can."""
+        if self._deadline_ns is None:  # a recording may be as old as it likes
+            self._clock.now_ns = max(self._clock.now_ns, frame.published_ns)
+        else:
+            steps = self._clock.steps
+            if not self._clock.believes(frame.source, frame.published_ns):
+                return "its clock is more than 1 s off the others'"
+            if self._clock.steps != steps:
+                self._begin_anew()
+            if frame.captured_ns > self._clock.now_ns + StreamClock.MAX_STEP_NS:
+                return "captured in the future"
+            if self._clock.now_ns - frame.captured_ns > MAX_AGE_NS:
+                return "more than 2 s old"
+        if inbox.frames and frame.captured_ns <= inbox.frames[-1].captured_ns:
+            return "not newer than the frame before"
+        return ""
+
+    def _begin_anew(self) -> None:
+        """The clock was set: frames from before stand on another time axis."""
+        for inbox in self.inboxes.values():
+            inbox.frames.clear()
+            inbox.arrivals.last_ns = None
+        self._next_ns = None
+
+    def _completed(self, latest: Keypoints2D) -> list[Tick]:
+        ticks = []
+        while self._next_ns is not None and self._is_complete(self._next_ns):
+            oldest_ns = min(inbox.frames[0].captured_ns for inbox in self.inboxes.values() if inbox.frames)
+            if oldest_ns > self._next_ns + SAME_INSTANT_NS:  # an outage of all: no tick before there is a frame again
+                self._next_ns += -(-(oldest_ns - self._next_ns) // self._period_ns) * self._period_ns
+                continue
+            tick = self._tick(self._next_ns, latest)
+            if tick.views:
+                ticks.append(tick)
+            self._next_ns += self._period_ns
+            for inbox in self.inboxes.values():
+                inbox.forget_before(self._next_ns)
+        return ticks
+
+    def _is_complete(self, instant_ns: int) -> bool:
+        """Every camera worth waiting for has a frame at or past the instant, and one camera has at least."""
+        inboxes = self.inboxes.values()
+        waited_for = [inbox for inbox in inboxes if not inbox.ended and self._is_due(inbox)]
+        return all(inbox.reaches(instant_ns) for inbox in waited_for) and any(i.reaches(instant_ns) for i in inboxes)
+
+    def _is_due(self, inbox: CameraInbox) -> bool:
+        return self._deadline_ns is None or inbox.arrivals.is_due(self._clock.now_ns, self._deadline_ns)
+
+    def _tick(self, instant_ns: int, latest: Keypoints2D) -> Tick:
+        views: dict[str, View] = {}
+        left_out: dict[str, str] = {}
+        for name, inbox in self.inboxes.items():
+            view = view_at(inbox.frames, instant_ns, self._max_gap_ns)
+            if isinstance(view, View):
+                views[name] = view
+            else:
+                left_out[name] = "its recording has ended" if inbox.ended else view
+        return Tick(instant_ns, views, left_out, latest)
+
+
+def view_at(frames: "deque[Keypoints2D] | list[Keypoints2D]", instant_ns: int, max_gap_ns: int) -> View | str:
+    """A camera's keypoints at an instant, between the two frames around it; or, in words, why there are none."""
+    before = after = None
+    for frame in frames:
+        if abs(frame.captured_ns - instant_ns) <= SAME_INSTANT_NS:
+            return View(frame.keypoints_px, frame.confidence, frame.size_wh)
+        if frame.captured_ns < instant_ns:
+            before = frame
+        elif after is None:
+            after = frame
+    if before is None:
+        return "no frame yet" if after is None else "no frame before this tick"
+    if after is None:
+        return f"last frame {(instant_ns - before.captured_ns) / 1e6:.0f} ms before this tick"
+    if after.captured_ns - before.captured_ns > max_gap_ns:
+        return f"frames {(after.captured_ns - before.captured_ns) / 1e6:.0f} ms apart"
+    if before.size_wh != after.size_wh:
+        return f"picture size changed from {before.size_wh} to {after.size_wh}"
+    return _between(before, after, instant_ns)
+
+
+def _between(before: Keypoints2D, after: Keypoints2D, instant_ns: int) -> View:
+    """Linear interpolation, person by person; a joint that either frame lacks is absent."""
+    n_people = min(len(before.confidence), len(after.confidence))
+    share = (instant_ns - before.captured_ns) / (after.captured_ns - before.captured_ns)
+    start, stop = np.float32(1.0 - share), np.float32(share)
+    keypoints_px = start * before.keypoints_px[:n_people] + stop * after.keypoints_px[:n_people]
+    confidence = start * before.confidence[:n_people] + stop * after.confidence[:n_people]
+    in_both = (before.confidence[:n_people] > 0) & (after.confidence[:n_people] > 0)
+    return View(keypoints_px, np.where(in_both, confidence, np.float32(0)), before.size_wh)
