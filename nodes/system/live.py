@@ -7,7 +7,7 @@ from types import FrameType
 
 from nodes.system.monitor import Monitor
 from nodes.system.process_table import Process
-from nodes.system.restart import frozen
+from nodes.system.restart import FROZEN_NS, frozen
 from nodes.system.status_table import Screen
 from nodes.system.supervisor import Supervisor
 from nodes.wire.bus import Publisher, Subscription, every
@@ -136,7 +136,7 @@ class LiveRun:
             if supervisor.pid(name) is not None and heard_ns > (supervisor.started_ns(name) or 0)
         }
         for name in frozen(heard_ns, HUB, now_ns):
-            supervisor.kill_frozen(name, "alive but silent for 10 s")
+            supervisor.kill_frozen(name, f"alive but silent for {FROZEN_NS / 1e9:.0f} s")
 
     def _finished(self, supervisor: Supervisor, now_ns: int) -> bool:
         if self._begun_ns is not None:

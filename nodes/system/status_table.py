@@ -84,22 +84,22 @@ def choose_screen(headless: bool) -> Screen:
 
 def render(status: Status, seconds: float) -> Group:
     """The table of the cameras, the line of fusion and what is to be said."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("camera", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for heading in ("fps", "frames", "drop", "det ms", "skew ms"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("note", ratio=1, overflow="fold")
     for camera in status.cameras:
         table.add_row(*_row(camera))
-    notes = [Text(note, style="yellow") for note in status.notes]
-    return Group(table, _fusion(status), *notes, Text(f"{seconds:.0f} s  Ctrl-C stops", style="dim"))
+    of_cameras = [f"{camera.name}: {camera.note}" for camera in status.cameras if camera.note]  # too long for a column
+    notes = [Text(note, style="yellow") for note in (*of_cameras, *status.notes)]
+    return Group(table, _fusion(status), _quality(status), *notes, Text(f"{seconds:.0f} s  Ctrl-C stops", style="dim"))
 
 
 def plain_line(status: Status, seconds: float) -> str:
     """One line for logs and pipes."""
     cameras = ", ".join(f"{camera.name} {_number(camera.fps)} fps{_trouble(camera)}" for camera in status.cameras)
-    return f"{seconds:6.1f} s | {_fusion(status).plain} | {cameras}"
+    return f"{seconds:6.1f} s | {_fusion(status).plain}  {_quality(status).plain} | {cameras}"
 
 
 def _row(camera: CameraStatus) -> tuple[str | Text, ...]:
@@ -111,7 +111,6 @@ def _row(camera: CameraStatus) -> tuple[str | Text, ...]:
         str(camera.dropped),
         _number(camera.detect_ms),
         _number(camera.skew_ms),
-        Text(camera.note),
     )
 
 
@@ -120,12 +119,12 @@ def _fusion(status: Status) -> Text:
     if status.ticks == 0:
         return text.append("  no pose yet")
     text.append(f"  {_number(status.rate_hz)} Hz")
-    text.append(f"  latency p50 {_number(status.latency_p50_ms, 0)} p95 {_number(status.latency_p95_ms, 0)} ms")
-    text.append(f"  reprojection {_number(status.reprojection_px)} px")
-    text.append(f"  people {status.people}")
-    if status.has_truth:
-        text.append(f"  error {_number(status.error_mm)} mm")
-    return text
+    return text.append(f"  latency p50 {_number(status.latency_p50_ms, 0)} p95 {_number(status.latency_p95_ms, 0)} ms")
+
+
+def _quality(status: Status) -> Text:
+    error = f"  error {_number(status.error_mm)} mm" if status.has_truth else ""
+    return Text(f"people {status.people}  reprojection {_number(status.reprojection_px)} px{error}")
 
 
 def _number(value: float, digits: int = 1) -> str:

@@ -1,0 +1,144 @@
+"""The live run around stand-in nodes on a real hub: session, ends, refusals, frozen processes."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from nodes.system import live as live_module
+from nodes.system import restart
+from nodes.system.live import LiveRun
+from nodes.system.monitor import Monitor, Status
+from nodes.system.process_table import Process
+
+
+def free_port() -> int:
+    """Of two neighbours that are both free."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port: int = one.getsockname()[1]
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+class Paper:
+    """A screen that keeps what it is told; `when_shown` is called with every status."""
+
+    def __init__(self, when_shown: Callable[[Status], None] = lambda _: None) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self.last: Status | None = None
+        self._when_shown = when_shown
+
+    def __enter__(self) -> "Paper":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def say(self, name: str, line: str) -> None:
+        self.lines.append((name, line))
+
+    def show(self, status: Status, seconds: float) -> None:
+        self.last = status
+        self._when_shown(status)
+
+
+def live(seconds: float | None = None, fusion: str = "steady", **cameras: str) -> LiveRun:
+    """A run of a real hub, a stand-in fusion and stand-in cameras `name=behaviour`."""
+    port = free_port()
+    hub_in, hub_out = f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port + 1}"
+    stub = (sys.executable, "-m", "tests.stub_nodes")
+    processes = [
+        Process("hub", (sys.executable, "-m", "nodes.hub", "--inner", hub_in, "--outer", hub_out)),
+        Process("fusion", (*stub, "fusion", "fusion", hub_in, hub_out, fusion)),
+        *(Process(name, (*stub, "camera", name, hub_in, hub_out, how)) for name, how in cameras.items()),
+    ]
+    return LiveRun(processes, Monitor(tuple(cameras)), (hub_in, hub_out), seconds)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    yield
+    left = [child for child in psutil.Process().children(recursive=True) if "pytest" not in child.name()]
+    left_commands = [" ".join(child.cmdline()) for child in left if child.status() != psutil.STATUS_ZOMBIE]
+    assert not [command for command in left_commands if "nodes" in command]
+
+
+def test_a_run_of_some_seconds_counts_from_the_session():
+    run, paper = live(seconds=1.0, left="steady", right="steady"), Paper()
+    assert run.run(paper) == 0
+    assert run.seconds == pytest.approx(1.0, abs=0.5)
+    assert paper.last is not None
+    assert [camera.state for camera in paper.last.cameras] == ["streaming", "streaming"]
+    assert paper.last.ticks > 0
+    assert run.restarts == {"hub": 0, "fusion": 0, "left": 0, "right": 0}
+    assert ("hub", f"hub: publishers to {run._hub_in}, subscribers to {run._hub_out}") in paper.lines
+
+
+def test_the_run_ends_when_all_recordings_have_ended(monkeypatch):
+    monkeypatch.setattr(live_module, "QUIET_END_NS", 300_000_000)
+    run, paper = live(left="short", right="short", fusion="idle"), Paper()
+    assert run.run(paper) == 0
+    assert paper.last is not None
+    assert [camera.state for camera in paper.last.cameras] == ["ended", "ended"]
+    assert run.restarts["left"] == 0  # the end of a recording is no crash
+
+
+def test_one_ended_recording_does_not_end_the_run():
+    run, paper = live(seconds=2.0, left="short", right="steady"), Paper()
+    assert run.run(paper) == 0
+    assert paper.last is not None
+    assert [camera.state for camera in paper.last.cameras] == ["ended", "streaming"]
+
+
+def test_a_refusal_at_the_start_ends_the_run_with_its_reason():
+    run, paper = live(left="refuse", right="steady"), Paper()
+    assert run.run(paper) == 2
+    assert ("left", "left: /dev/video9 is no camera: choose another") in paper.lines
+
+
+def test_an_ordinary_stop_signal_ends_the_run_in_order():
+    interrupter = threading.Timer(0.0, os.kill, (os.getpid(), signal.SIGTERM))
+
+    def stop(status: Status) -> None:
+        if status.ticks > 3 and interrupter.ident is None:
+            interrupter.start()
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert live(left="steady").run(Paper(stop)) == 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_frozen_camera_is_started_afresh(monkeypatch, tmp_path):
+    monkeypatch.setattr(restart, "FROZEN_NS", 1_000_000_000)
+    recovered = threading.Event()
+
+    def stop_when_back(status: Status) -> None:
+        restarted = any("SIGKILL" in line for _, line in paper.lines)
+        if restarted and status.cameras[0].state == "streaming" and not recovered.is_set():
+            recovered.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run, paper = live(seconds=20.0, left=f"mute:{tmp_path / 'marker'}", right="steady"), Paper(stop_when_back)
+    assert run.run(paper) == 0
+    assert recovered.is_set()
+    assert any(name == "left" and line.startswith("alive but silent") for name, line in paper.lines)
+    assert run.restarts == {"hub": 0, "fusion": 0, "left": 1, "right": 0}
+
+
+def test_time_in_messages_is_the_wall_clock_of_this_machine():
+    run, paper = live(seconds=0.5, left="steady"), Paper()
+    run.run(paper)
+    start_ns = run._monitor.session_start_ns
+    assert start_ns is not None
+    assert abs(start_ns - time.time_ns()) < 60e9
