@@ -113,14 +113,14 @@ class Capture:
                 left_s = deadline_s - time.monotonic()
                 if self._state == "ended" or left_s <= 0:
                     return None
-                self._changed.wait(min(left_s, 1.0))
+                self._changed.wait(min(left_s, 0.25))  # and look after the reader again
 
     def snapshot(self) -> CaptureStatus:
         """How things stand now. Never waits for the source."""
         with self._changed:
             state, note = self._state, self._note
             silent_s = time.monotonic() - self._alive_at_s
-            if self._reading and silent_s > self._silence_s():
+            if state != "ended" and self._reading and silent_s > self._silence_s():
                 state = "starting" if self._captured == 0 else "reconnecting"
                 note = f"no frame for {silent_s:.1f} s"
             return CaptureStatus(state, self._granted, self._captured, self._dropped, max(0, self._openings - 1), note)
