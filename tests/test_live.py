@@ -82,7 +82,7 @@ def test_a_run_of_some_seconds_counts_from_the_session():
     assert [camera.state for camera in paper.last.cameras] == ["streaming", "streaming"]
     assert paper.last.ticks > 0
     assert run.restarts == {"hub": 0, "fusion": 0, "left": 0, "right": 0}
-    assert ("hub", f"hub: publishers to {run._hub_in}, subscribers to {run._hub_out}") in paper.lines
+    assert ("hub", f"publishers to {run._hub_in}, subscribers to {run._hub_out}") in paper.lines
 
 
 def test_the_run_ends_when_all_recordings_have_ended(monkeypatch):
@@ -104,7 +104,7 @@ def test_one_ended_recording_does_not_end_the_run():
 def test_a_refusal_at_the_start_ends_the_run_with_its_reason():
     run, paper = live(left="refuse", right="steady"), Paper()
     assert run.run(paper) == 2
-    assert ("left", "left: /dev/video9 is no camera: choose another") in paper.lines
+    assert ("left", "/dev/video9 is no camera: choose another") in paper.lines
 
 
 def test_an_ordinary_stop_signal_ends_the_run_in_order():

@@ -125,21 +125,41 @@ def test_counts_go_on_over_a_restart_of_the_camera(monitor):
     assert camera.fps == pytest.approx(7.0)  # (120 - 50) frames in 10 s, the break included
 
 
-def test_what_fusion_says_about_a_camera_stands_in_its_line(monitor):
-    seen = CameraInput(
-        alive=True, on_time=False, valid=True, age_ms=90.0, skew_ms=41.0, frames=9, late=2, note="frames come late"
-    )
+def camera_input(note: str, on_time: bool) -> CameraInput:
+    return CameraInput(alive=True, on_time=on_time, valid=True, age_ms=90.0, skew_ms=41.0, frames=9, late=2, note=note)
+
+
+def test_what_fusion_says_about_a_late_camera_stands_in_its_line(monitor):
     monitor.feed(health("left"), 0)
-    monitor.feed(fusion_health(cameras={"left": seen}), 0)
+    monitor.feed(fusion_health(cameras={"left": camera_input("frames come late", on_time=False)}), 0)
     assert (line(monitor, "left", S).skew_ms, line(monitor, "left", S).note) == (41.0, "frames come late")
 
 
-def test_why_a_camera_was_left_out_of_the_last_pose_stands_in_its_line(monitor):
-    monitor.feed(health("left"), 0)
-    monitor.feed(pose(left_out={"left": "stale"}), 0)
-    assert line(monitor, "left", S).note == "stale"
-    monitor.feed(pose(), 0)
+def test_before_its_first_frame_a_camera_is_not_blamed_for_having_none(monitor):
+    monitor.feed(health("left", state="ready"), 0)
+    monitor.feed(fusion_health(cameras={"left": camera_input("no frames yet", on_time=False)}), 0)
     assert line(monitor, "left", S).note == ""
+
+
+def test_a_camera_that_most_poses_did_without_is_told_and_a_single_late_frame_is_not(monitor):
+    monitor.feed(health("left"), 0)
+    for _ in range(20):
+        monitor.feed(pose(), 0)
+    monitor.feed(pose(left_out={"left": "last frame 60 ms before this tick"}), 0)
+    assert line(monitor, "left", S).note == ""
+    for _ in range(20):
+        monitor.feed(pose(left_out={"left": "stale"}), 0)
+    assert line(monitor, "left", S).note == "left out: stale"
+
+
+def test_a_process_that_is_down_is_told_at_once(monitor):
+    monitor.feed(health("left", fps=10.0), 0)
+    monitor.feed(fusion_health(), 0)
+    status = monitor.status(0, down=["left", "fusion"])
+    assert (status.cameras[0].state, status.fusion_state) == ("down", "down")
+    assert status.cameras[0].note == "its process has ended; it starts again by itself"
+    assert math.isnan(status.cameras[0].fps)
+    assert status.cameras[1].state == "starting"
 
 
 def test_rate_latency_and_reprojection_are_those_of_the_last_seconds(monitor):

@@ -1,11 +1,13 @@
 """The figures of one camera over a run, its restarts included. Pure; times are arguments."""
 
+from collections import deque
 from dataclasses import dataclass
 
 from nodes.system.figures import Samples
 from nodes.wire.messages import CameraHealth, CameraInput
 
 NAN = float("nan")
+POSES_JUDGED = 30  # about a second; a single late frame is no news
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class CameraFigures:
     def __init__(self, name: str) -> None:
         self.name = name
         self.input: CameraInput | None = None  # what fusion says about it
-        self.left_out = ""  # why the last pose did without it
+        self._left_out: deque[str] = deque(maxlen=POSES_JUDGED)  # why poses did without it; "" when they did not
         self.detect_ms = Samples()  # one median per health message
         self.health: CameraHealth | None = None
         self._received_ns = 0
@@ -48,6 +50,10 @@ class CameraFigures:
             self.detect_ms.add(health.detect_ms_p50)
         if self._first_frames is None and health.frames > 0:
             self._first_frames, self._first_ns = self.frames, received_ns
+
+    def contributed(self, left_out: str) -> None:
+        """Take in what a pose says: why it did without this camera, "" when it did not."""
+        self._left_out.append(left_out)
 
     @property
     def frames(self) -> int:
@@ -74,20 +80,33 @@ class CameraFigures:
             return NAN
         return (self.frames - self._first_frames) / span_ns * 1e9
 
-    def status(self, now_ns: int, silent_after_ns: int) -> CameraStatus:
-        """The line of the table."""
+    def status(self, now_ns: int, silent_after_ns: int, down: bool) -> CameraStatus:
+        """The line of the table. down: its process has ended and is not there at the moment."""
         silence_ns = now_ns - self._received_ns
         silent = self.health is not None and not self.ended and silence_ns > silent_after_ns
-        health_note = self.health.note if self.health else ""
-        input_note = self.input.note if self.input else ""
-        note = f"no word from it for {silence_ns / 1e9:.0f} s" if silent else health_note or input_note or self.left_out
+        state = "down" if down else "silent" if silent else self.health.state if self.health else "starting"
+        delivers = state == "streaming"
         return CameraStatus(
             name=self.name,
-            state="silent" if silent else self.health.state if self.health else "starting",
-            fps=self.health.fps if self.health and not silent else NAN,
+            state=state,
+            fps=self.health.fps if self.health and delivers else NAN,
             frames=self.frames,
             dropped=self.dropped,
             detect_ms=self.health.detect_ms_p50 if self.health else NAN,
-            skew_ms=self.input.skew_ms if self.input else NAN,
-            note="" if self.ended else note,
+            skew_ms=self.input.skew_ms if self.input and delivers else NAN,
+            note=self._note(state, silence_ns),
         )
+
+    def _note(self, state: str, silence_ns: int) -> str:
+        """What is to be said: by the camera itself, and while it delivers also by fusion."""
+        if state == "down":
+            return "its process has ended; it starts again by itself"
+        if state == "silent":
+            return f"no word from it for {silence_ns / 1e9:.0f} s"
+        own = self.health.note if self.health else ""
+        if state != "streaming" or own:
+            return own
+        reasons = [reason for reason in self._left_out if reason]
+        if self.input and self.input.note and not self.input.on_time:
+            return self.input.note
+        return f"left out: {reasons[-1]}" if len(reasons) > len(self._left_out) / 2 else ""

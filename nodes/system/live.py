@@ -95,7 +95,7 @@ class LiveRun:
             if self._begun_ns is None and (self._monitor.all_prepared() or now_ns - began_ns > LONGEST_PREPARATION_NS):
                 self._begin_session(now_ns)
             self._say_session(bus, now_ns)
-            screen.show(self._monitor.status(now_ns), self.seconds)
+            screen.show(self._monitor.status(now_ns, supervisor.crashed), self.seconds)
             if self._finished(supervisor, now_ns):
                 return
             time.sleep(TURN_S)

@@ -3,6 +3,7 @@
 `received_ns` and `now_ns` are monotonic nanoseconds; what the messages say is on the wall clock.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from nodes.system.figures import Samples, Window
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, Session
 
 WINDOW_S = 5.0  # what the table tells is about the last seconds
-SILENT_NS = 1_500_000_000  # health comes every quarter of a second at least; six missing are silence
+SILENT_NS = 2_500_000_000  # health comes four times a second, once a second while a camera waits for the start
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,11 @@ class Monitor:
         heard_ns = [self.last_heard_ns.get(name, 0) for name in self.cameras]
         return max(self.poses.last_received_ns, *heard_ns)
 
-    def status(self, now_ns: int) -> Status:
-        """The figures for the table."""
-        fusion_age_ns = now_ns - self.last_heard_ns.get("fusion", now_ns)
+    def status(self, now_ns: int, down: Collection[str] = ()) -> Status:
+        """The figures for the table. down: processes that have ended and are not there at the moment."""
         return Status(
-            cameras=tuple(camera.status(now_ns, SILENT_NS) for camera in self.cameras.values()),
-            fusion_state="starting" if self._fusion is None else "silent" if fusion_age_ns > SILENT_NS else "running",
+            cameras=tuple(camera.status(now_ns, SILENT_NS, camera.name in down) for camera in self.cameras.values()),
+            fusion_state="down" if "fusion" in down else self._fusion_state(now_ns),
             ticks=self.poses.ticks,
             rate_hz=self._latency_ms.rate_hz(now_ns),
             latency_p50_ms=self._latency_ms.percentile(now_ns, 50),
@@ -146,11 +146,16 @@ class Monitor:
         if np.isfinite(seen_px).any():
             self._reprojection_px.add(received_ns, float(np.nanmedian(seen_px)))
         for name, camera in self.cameras.items():
-            camera.left_out = pose.left_out.get(name, "")
+            camera.contributed(pose.left_out.get(name, ""))
         if self.accuracy is not None and self.session_start_ns is not None:
             errors_mm = self.accuracy.feed(pose, self.session_start_ns)
             if np.isfinite(errors_mm).any():
                 self._error_mm.add(received_ns, float(np.nanmean(errors_mm)))
+
+    def _fusion_state(self, now_ns: int) -> str:
+        if self._fusion is None:
+            return "starting"
+        return "silent" if now_ns - self.last_heard_ns["fusion"] > SILENT_NS else "running"
 
     def _notes(self) -> tuple[str, ...]:
         if self._fusion is None:

@@ -8,7 +8,7 @@ from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
-from configs.schema import Config
+from configs.schema import Config, VideoSource
 from nodes.system.accuracy import Truth, load_truth
 from nodes.system.ports import holder_of, port_of
 from nodes.system.process_table import Setup
@@ -27,6 +27,7 @@ def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Pr
     """Read and check everything. Raises ConfigError, CalibrationError or WireError, each with what to do."""
     config = load_config(config_path)
     check_calibration(config)
+    check_clips(config)
     truth = None if config.truth is None else load_truth(config.truth)
     if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
         raise ConfigError(f"--summary {summary}: cannot write into the folder {summary.parent}; make it first")
@@ -46,6 +47,13 @@ def check_calibration(config: Config) -> None:
             f"{config.calibration} has no camera {missing[0]!r}; it has {', '.join(calibrated)}. "
             "Give the camera one of these names under `cameras:`, or calibrate again with it"
         )
+
+
+def check_clips(config: Config) -> None:
+    """Raise ConfigError for a video file that is not there: waiting for it, as for a camera, is no use."""
+    for name, source in config.cameras.items():
+        if isinstance(source, VideoSource) and not source.path.is_file():
+            raise ConfigError(f"cameras.{name}.path: {source.path} does not exist; a path is relative to the YAML file")
 
 
 def hub_addresses(config: Config, hub_port: int | None) -> tuple[str, str]:

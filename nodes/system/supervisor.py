@@ -116,7 +116,7 @@ class Supervisor:
 
     def _pass_on(self, name: str, lines: Sequence[str]) -> None:
         for line in lines:
-            self._say(name, line)
+            self._say(name, line.removeprefix(f"{name}: "))  # some say their name themselves
 
 
 def _obituary(exit_code: int, crashes: int) -> str:
