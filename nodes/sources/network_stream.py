@@ -78,7 +78,7 @@ class NetworkStream:
         try:
             return av.open(url, options=options, timeout=(self._timeout_s, self._timeout_s))
         except (FFmpegError, UnicodeError) as error:
-            raise self._lost("cannot be opened", error) from error
+            raise self._lost("cannot be opened", error) from None  # FFmpeg's own message holds the password
 
     def _decode(self, stream: Any) -> Iterator[tuple[Any, int]]:
         packets = self._container.demux(stream)
@@ -86,7 +86,7 @@ class NetworkStream:
             try:
                 packet = next(packets, None)
             except FFmpegError as error:
-                raise self._lost("broke off", error) from error
+                raise self._lost("broke off", error) from None
             if packet is None:
                 return
             self._arrivals.append(time.time_ns())
