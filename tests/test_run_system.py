@@ -1,0 +1,261 @@
+"""`run_system.py` for real: the demo with real detectors, killed in every way; and everything it refuses."""
+
+import argparse
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import run_system
+from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D
+from tests.live_system import ROOT, RUN_SYSTEM, all_gone, running
+from tests.test_live import free_port
+
+TICK_NS = 1_000_000_000 // 30  # the demo's synchroniser
+
+
+def somebody(message: Message) -> bool:
+    return isinstance(message, Pose3D) and bool(message.people)
+
+
+def refused(*arguments: str) -> str:
+    """What run_system says on stderr when it refuses; it must do so with exit code 2."""
+    done = subprocess.run(
+        [sys.executable, RUN_SYSTEM, *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 2, done.stderr
+    return done.stderr
+
+
+def config_with(tmp_path: Path, **changes: object) -> str:
+    """The demo's configuration with other values (None: without the key), paths made absolute."""
+    document = yaml.safe_load(run_system.demo_config().read_text())
+    folder = run_system.demo_config().parent
+    for key in ("calibration", "truth"):
+        document[key] = str(folder / document[key])
+    for camera in document["cameras"].values():
+        camera["path"] = str(folder / camera["path"])
+    document = {key: value for key, value in (document | changes).items() if value is not None}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+@pytest.mark.slow
+def test_demo_runs_measures_itself_and_leaves_nothing(tmp_path):
+    with running(tmp_path, "demo", "--headless", "--seconds", "6", "--summary", "s.json") as system:
+        system.wait_for(somebody)
+        family = system.family()
+        assert len(family) == 7  # run_system, hub, fusion, four cameras
+        assert system.process.wait(60) == 0, system.log.read_text()
+        assert all_gone(family)
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert set(summary["cameras"]) == {"front", "right", "back", "left"}
+    assert all(camera["frames"] > 0 and camera["detect_ms_p50"] > 0 for camera in summary["cameras"].values())
+    assert summary["fusion"]["ticks"] > 20
+    assert summary["latency_ms"]["total"]["p50"] > 0
+    assert {"interpolate", "queue", "detect", "send", "fuse", "total"} <= set(summary["latency_ms"])
+    assert summary["accuracy"]["mpjpe_mm"] < 40  # 17.7 on a quiet machine; a starved one interpolates over wider gaps
+    assert summary["restarts"] == dict.fromkeys(("hub", "fusion", "front", "right", "back", "left"), 0)
+    assert 5 < summary["seconds"] < 30
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_leaves_nothing_and_writes_the_summary(tmp_path):
+    with running(tmp_path, "demo", "--summary", "s.json", terminal=True) as system:
+        system.wait_for(somebody)
+        family = system.family()
+        assert system.process.stdin is not None
+        system.process.stdin.write(b"\x03")
+        system.process.stdin.flush()
+        assert system.process.wait(30) == 0, system.log.read_text()
+        assert all_gone(family)
+    assert json.loads((tmp_path / "s.json").read_text())["fusion"]["ticks"] > 0
+    screen = system.log.read_text()
+    assert "camera" in screen
+    assert "Traceback" not in screen
+
+
+@pytest.mark.slow
+def test_kill_9_of_run_system_leaves_nothing(tmp_path):
+    with running(tmp_path, "demo", "--headless") as system:
+        system.wait_for(somebody)
+        family = system.family()
+        os.kill(system.process.pid, signal.SIGKILL)
+        system.process.wait()
+        assert all_gone(family)
+
+
+@pytest.mark.slow
+def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, record_property):
+    def names_it(message: Message) -> bool:
+        return isinstance(message, FusionHealth) and not message.cameras["left"].alive
+
+    def is_back(message: Message) -> bool:
+        return isinstance(message, FusionHealth) and message.cameras["left"].alive
+
+    with running(tmp_path, "demo", "--headless") as system:
+        system.wait_for(somebody)
+        system.listen(5.0)
+        victim = system.node("left")
+        system.heard.clear()
+        killed_ns = time.time_ns()
+        victim.kill()
+        named_ns = system.wait_for(names_it)
+        back_ns = system.wait_for(is_back)
+        system.listen(2.0)
+        gaps_ns = captured_gaps_ns(system.poses())
+        record_property("named_s", (named_ns - killed_ns) / 1e9)
+        record_property("back_s", (back_ns - killed_ns) / 1e9)
+        print(f"named after {(named_ns - killed_ns) / 1e9:.2f} s, back after {(back_ns - killed_ns) / 1e9:.2f} s")
+        assert max(gaps_ns) <= 2.5 * TICK_NS
+        assert "left: was ended by SIGKILL; it starts again in 0.2 s" in system.log.read_text()
+        # The aims are 1 s and 5 s (see docs/running.md); a test on a shared machine may not be that strict.
+        assert named_ns - killed_ns < 3e9
+        assert back_ns - killed_ns < 20e9
+
+
+@pytest.mark.slow
+def test_kill_9_of_fusion_and_the_stream_resumes(tmp_path):
+    with running(tmp_path, "demo", "--headless") as system:
+        system.wait_for(somebody)
+        victim = system.node("nodes.fusion")
+        victim.kill()
+        all_gone([victim])
+        killed_ns = time.time_ns()
+        resumed_ns = system.wait_for(lambda message: somebody(message) and message.captured_ns > killed_ns)
+        print(f"resumed after {(resumed_ns - killed_ns) / 1e9:.2f} s")
+        assert system.node("nodes.fusion").pid != victim.pid
+
+
+@pytest.mark.slow
+def test_kill_9_of_the_hub_and_the_stream_resumes(tmp_path):
+    with running(tmp_path, "demo", "--headless") as system:
+        system.wait_for(somebody)
+        victim = system.node("nodes.hub")
+        victim.kill()
+        all_gone([victim])
+        killed_ns = time.time_ns()
+        resumed_ns = system.wait_for(lambda message: somebody(message) and message.captured_ns > killed_ns)
+        print(f"resumed after {(resumed_ns - killed_ns) / 1e9:.2f} s")
+        assert system.node("nodes.hub").pid != victim.pid
+
+
+@pytest.mark.slow
+def test_recordings_that_do_not_loop_end_the_run_by_themselves(tmp_path):
+    folder = run_system.demo_config().parent
+    cameras = {
+        name: {"source": "video", "path": str(folder / f"demo/{name}.mp4"), "pace": "pipeline"}
+        for name in ("front", "left")
+    }
+    config = config_with(tmp_path, cameras=cameras)
+    with running(tmp_path, "live", "--config", config, "--headless", "--summary", "s.json") as system:
+        ended = system.wait_for(lambda m: isinstance(m, CameraHealth) and m.state == "ended", patience_s=180)
+        assert ended
+        assert system.process.wait(60) == 0, system.log.read_text()
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert summary["restarts"]["front"] == summary["restarts"]["left"] == 0
+    assert all(camera["dropped"] == 0 for camera in summary["cameras"].values())
+
+
+def captured_gaps_ns(poses: list[Pose3D]) -> list[int]:
+    times_ns = [pose.captured_ns for pose in poses]
+    return [after - before for before, after in itertools.pairwise(times_ns)]
+
+
+def test_no_configuration_of_that_name():
+    said = refused("live", "--config", "nowhere.yaml")
+    assert "nowhere.yaml does not exist" in said
+    assert "configs/demo.yaml" in said
+
+
+def test_an_unknown_key_is_named_with_what_is_allowed(tmp_path):
+    said = refused("live", "--config", config_with(tmp_path, camras={}))
+    assert "camras: unknown key, did you mean `cameras`?" in said
+
+
+def test_a_missing_calibration_is_refused_with_the_command_that_makes_one(tmp_path):
+    said = refused("live", "--config", config_with(tmp_path, calibration="none.toml"))
+    assert "none.toml does not exist" in said
+    assert "python -m nodes.sources.virtual" in said
+
+
+def test_a_camera_that_is_not_calibrated_is_named(tmp_path):
+    cameras = {"garage": {"source": "device", "device": 0}}
+    said = refused("live", "--config", config_with(tmp_path, cameras=cameras))
+    assert "no camera 'garage'; it has front, right, back, left" in said
+
+
+def test_a_missing_clip_and_a_missing_truth_are_named(tmp_path):
+    cameras = {"front": {"source": "video", "path": "gone.mp4"}}
+    assert "cameras.front.path" in refused("live", "--config", config_with(tmp_path, cameras=cameras))
+    assert "truth:" in refused("live", "--config", config_with(tmp_path, truth="gone.npz"))
+
+
+def test_a_summary_into_no_folder_is_refused_before_the_run(tmp_path):
+    said = refused("demo", "--headless", "--summary", str(tmp_path / "no" / "s.json"))
+    assert "make it first" in said
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_port_in_use_names_its_holder_and_harms_nobody(which):
+    port = free_port()
+    code = (
+        f"import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port + which})); s.listen();"
+        "print('listens', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
+        try:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            said = refused("demo", "--headless", "--hub-port", str(port))
+            assert f"port {port + which}" in said
+            assert f"process {holder.pid} (" in said
+            assert "--hub-port 7555" in said
+            with socket.create_connection(("127.0.0.1", port + which), timeout=5):
+                pass  # it lives and listens
+            assert holder.poll() is None
+        finally:
+            holder.kill()
+
+
+def test_without_arguments_it_is_the_demo(monkeypatch):
+    asked: list[argparse.Namespace] = []
+
+    def take(options: argparse.Namespace) -> int:
+        asked.append(options)
+        return 0
+
+    monkeypatch.setattr(run_system, "_live", take)
+    assert run_system.main([]) == 0
+    assert asked[0].config == ROOT / "configs" / "demo.yaml"
+    assert asked[0].seconds is None
+
+
+def test_help_teaches_with_examples(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        run_system.main(["--help"])
+    said = capsys.readouterr().out
+    assert "run_system.py demo --headless --seconds 20" in said
+    assert "Ctrl-C" in said
+
+
+def test_a_missing_extra_answers_with_the_install_that_mends_it(monkeypatch, capsys):
+    monkeypatch.setattr(run_system, "NEEDED", ("yaml", "no_such_package"))
+    assert run_system.main(["demo"]) == 2
+    assert 'no_such_package not installed; this mends it: pip install "livepose3d[live]"' in capsys.readouterr().err
+
+
+def test_importing_it_loads_nothing_and_starts_nothing():
+    heavy = {"numpy", "zmq", "cv2", "mediapipe", "yaml", "pydantic", "rich", "psutil"}
+    code = f"import sys, threading, run_system; print({heavy!r} & set(sys.modules), threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "set() 1"
