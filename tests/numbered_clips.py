@@ -53,3 +53,20 @@ def write_clip(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def write_red_clip(path: Path) -> Path:
+    """Ten red pictures, to see which channel is which."""
+    red = np.zeros((SIZE_WH[1], SIZE_WH[0], 3), dtype=np.uint8)
+    red[..., 0] = 200
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = *SIZE_WH, "yuv420p"
+        for _ in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(red, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def mean_rgb(image_rgb: Image) -> list[float]:
+    return [float(value) for value in image_rgb.mean(axis=(0, 1))]

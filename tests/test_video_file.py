@@ -16,7 +16,7 @@ from configs.schema import VideoSource
 from nodes.sources.opening import open_source
 from nodes.sources.source import Frame, SourceError
 from nodes.sources.video_file import VideoFile
-from tests.numbered_clips import SIZE_WH, number_in, picture_of, write_clip
+from tests.numbered_clips import SIZE_WH, mean_rgb, number_in, picture_of, write_clip, write_red_clip
 
 START_NS = 1_700_000_000_123_456_789
 PERIOD_NS = 1_000_000_000 // 30
@@ -55,6 +55,13 @@ def test_every_frame_of_every_loop_in_its_place(tmp_path, name, codec):
     assert np.allclose(
         [frame.captured_ns - due for frame, due in zip(frames, due_ns, strict=True)], 0, atol=ROUNDING_NS
     )
+
+
+def test_pictures_are_rgb(tmp_path):
+    frame = VideoFile(write_red_clip(tmp_path / "red.mp4"), "pipeline", loop=False, start_ns=0).read()
+    assert frame is not None
+    assert frame.image_rgb.dtype == np.uint8
+    assert mean_rgb(frame.image_rgb) == pytest.approx([200, 0, 0], abs=12)
 
 
 def test_a_clip_that_does_not_loop_ends(clip):
