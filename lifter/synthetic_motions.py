@@ -20,6 +20,7 @@ TOE_AHEAD_OF_ROOT_M = 0.135  # so that the ankle stands below the hip
 STEP_HEIGHT_M = 0.07
 ROLL_S = 0.16  # the heel lifts this long before the foot leaves the floor
 ROLL_ANGLE = 0.55
+TOE_OUT = 0.1
 HANGING = (0.06, 0.15, -0.955)  # a wrist beside the body: forward, outward, up, in arm lengths from the shoulder
 FOLD = 0.09  # how much shorter, per radian, the arm is halfway
 LOOK_AHEAD_S = 0.25  # the head turns before the body does
@@ -156,47 +157,38 @@ def _wrists(motion: Motion, gesture: Mapping[str, Floats], stride: Floats, t: Fl
     return np.stack(wrists, axis=1)
 
 
-def _plant(motion: Motion, foot: int, mid_stance_s: float) -> Floats:
-    """Where the foot stands: x, y of the toe and yaw."""
-    x, y, yaw = motion.root(np.array([mid_stance_s % motion.period_s]))[0]
-    aside = SIDES[foot][1] * STANCE_HALF_WIDTH_M
-    ahead = TOE_AHEAD_OF_ROOT_M
-    toe_out = 0.1 * SIDES[foot][1]
-    return np.array([
-        x + ahead * np.cos(yaw) - aside * np.sin(yaw),
-        y + ahead * np.sin(yaw) + aside * np.cos(yaw),
-        yaw + toe_out,
-    ])  # fmt: skip
+def _plants(motion: Motion, foot: int, mid_stance_s: Floats) -> Floats:
+    """Where the foot stands in the middle of its stances (S,): x, y of the toe and yaw (S,3)."""
+    x, y, yaw = motion.root(np.mod(mid_stance_s, motion.period_s)).T
+    sign = SIDES[foot][1]
+    ahead, aside = TOE_AHEAD_OF_ROOT_M, sign * STANCE_HALF_WIDTH_M
+    toe_x = x + ahead * np.cos(yaw) - aside * np.sin(yaw)
+    toe_y = y + ahead * np.sin(yaw) + aside * np.cos(yaw)
+    return np.stack([toe_x, toe_y, yaw + sign * TOE_OUT], axis=-1)
 
 
 def _foot_at(motion: Motion, foot: int, t: Floats) -> tuple[Floats, Floats, Floats]:
     """(toe (T,3) above its resting height, yaw (T,), pitch (T,)) of one foot."""
-    steps = [s for s in motion.steps if s.foot == foot]
-    if not steps:
-        stand = _plant(motion, foot, 0.0)
-        return np.tile([*stand[:2], 0.0], (len(t), 1)), np.full(len(t), stand[2]), np.zeros(len(t))
-    plants = [_plant(motion, foot, 0.5 * (before + step.start_s)) for before, step in
-              zip([steps[-1].end_s - motion.period_s, *(s.end_s for s in steps[:-1])], steps, strict=True)]  # fmt: skip
-    toe, yaw, pitch = np.empty((len(t), 3)), np.empty(len(t)), np.zeros(len(t))
-    since_first = np.mod(t - steps[0].start_s, motion.period_s) + steps[0].start_s
-    toe[:] = [*plants[0][:2], 0.0]
-    yaw[:] = plants[0][2]
-    for i, step in enumerate(steps):
-        begin, end = plants[i], plants[(i + 1) % len(plants)]
-        now = since_first >= step.start_s
-        u = (since_first - step.start_s) / (step.end_s - step.start_s)
-        share = minimum_jerk(u)[now]
-        lift = STEP_HEIGHT_M * 64.0 * (np.clip(u, 0, 1) * (1 - np.clip(u, 0, 1)))[now] ** 3
-        toe[now, :2] = begin[:2] + share[:, None] * (end - begin)[:2]
-        toe[now, 2] = lift
-        yaw[now] = begin[2] + share * _wrapped(np.asarray(end[2] - begin[2]))
-        pitch += _roll(motion, step, float(np.hypot(*(end - begin)[:2])), t)
-    return toe, yaw, pitch
+    steps = [step for step in motion.steps if step.foot == foot] or [Step(foot, 0.0, 0.5 * motion.period_s)]
+    moves = bool(motion.steps)  # who never steps is taken through a step on the spot, without lifting the foot
+    start, end = np.array([s.start_s for s in steps]), np.array([s.end_s for s in steps])
+    stands_since = np.append(end[-1] - motion.period_s, end[:-1])
+    begin_plant = _plants(motion, foot, 0.5 * (stands_since + start))
+    move = np.roll(begin_plant, -1, axis=0) - begin_plant
+    move[:, 2] = _wrapped(move[:, 2])
+    length_m = np.hypot(move[:, 0], move[:, 1])
+
+    since_first = np.mod(t - start[0], motion.period_s) + start[0]
+    i = np.searchsorted(start, since_first, side="right") - 1
+    u = np.clip((since_first - start[i]) / (end[i] - start[i]), 0.0, 1.0)
+    place = begin_plant[i] + minimum_jerk(u)[:, None] * move[i]
+    lift = moves * STEP_HEIGHT_M * _bump(u)
+    # The heel lifts before the foot does, more for a longer step, and is down again when the foot lands.
+    rolling = np.mod(t[:, None] - (start - ROLL_S), motion.period_s) / (end - start + ROLL_S)
+    pitch = moves * ROLL_ANGLE * _bump(np.clip(rolling, 0.0, 1.0)) @ np.clip(length_m / 0.8, 0.15, 1.0)
+    return np.concatenate([place[:, :2], lift[:, None]], axis=-1), place[:, 2], pitch
 
 
-def _roll(motion: Motion, step: Step, length_m: float, t: Floats) -> Floats:
-    """Heel lift around one step, more for a longer one; zero again before the foot lands."""
-    start = step.start_s - ROLL_S
-    u = np.mod(t - start, motion.period_s) / (step.end_s - start)
-    v = np.clip(u, 0.0, 1.0)
-    return np.asarray(ROLL_ANGLE * np.clip(length_m / 0.8, 0.15, 1.0) * 64.0 * (v * (1 - v)) ** 3)
+def _bump(u: Floats) -> Floats:
+    """0 at 0 and 1, 1 in the middle, smooth to the second derivative."""
+    return np.asarray(64.0 * (u * (1.0 - u)) ** 3)

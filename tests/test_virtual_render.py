@@ -4,10 +4,9 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from calibration.rig import Camera, CameraRig
+from calibration.rig import CameraRig
 from calibration.synthetic import ring_rig
 from lifter.skeleton import MEDIAPIPE33
 from nodes.sources.virtual import march
@@ -23,21 +22,16 @@ def rig_of(dist: tuple[float, ...] = DISTORTIONS[0], n: int = 4, radius_m: float
     return ring_rig(n, radius_m, 1.5, (320, 240), 310.0, dist=dist)
 
 
-def silhouette(scene: Scene, camera: Camera, t_s: float) -> npt.NDArray[np.bool_]:
-    quiet = replace(scene, sensor_noise=0.0)
-    empty = Renderer(replace(quiet, actors=()), camera).image_at(t_s)
-    return np.abs(Renderer(quiet, camera).image_at(t_s).astype(int) - empty).max(axis=-1) > 3
-
-
 @pytest.mark.parametrize("dist", DISTORTIONS)
 def test_a_ball_is_drawn_where_it_projects(dist: tuple[float, ...]) -> None:
     for camera in rig_of(dist).cameras:
         view = view_of(camera, Scene())
         for place in ((0.0, 0.0, 0.95), (0.5, -0.6, 1.5), (-0.4, 0.7, 0.3)):
-            cones = np.array([[*place, *place, 0.04, 0.04, 0.01, 0.0, 1e9]])
+            cones = np.array([[*place, *place, 0.04, 0.04, 0.01, 0.0, 1e9]], np.float32)
             image, depth = np.zeros((240, 320, 3), np.uint8), np.full((240, 320), 1e9, np.float32)
-            march.draw_cones(image, depth, view.rays, view.origin, view.tile_rays, cones, np.array([[*place, 0.06]]),
-                             np.array([0, 1]), np.ones((1, 3)))  # fmt: skip
+            ball = np.array([[*place, 0.06]], np.float32)
+            march.draw_cones(image, depth, view.rays, view.origin.astype(np.float32), view.tile_rays, cones, ball,
+                             np.array([0, 1]), np.ones((1, 3), np.float32))  # fmt: skip
             v, u = np.nonzero(image.max(axis=-1))
             np.testing.assert_allclose([u.mean(), v.mean()], camera.project(np.array(place)), atol=0.4)
             nearest_m = np.linalg.norm(view.origin - place) - 0.04
@@ -47,12 +41,14 @@ def test_a_ball_is_drawn_where_it_projects(dist: tuple[float, ...]) -> None:
 @pytest.mark.parametrize("dist", DISTORTIONS)
 def test_joints_lie_in_the_silhouette(dist: tuple[float, ...]) -> None:
     rig = rig_of(dist)
-    scene = stage(rig, "demo")
-    for t_s in (1.1, 3.0, 5.2, 7.9):
-        for camera in rig.cameras:
-            inside = silhouette(scene, camera, t_s)
+    scene = stage(rig, "demo", sensor_noise=0.0)
+    for camera in rig.cameras:
+        empty = Renderer(replace(scene, actors=()), camera).image_at(0.0).astype(int)
+        renderer = Renderer(scene, camera)
+        for t_s in (1.1, 3.0, 5.2, 7.9):
+            inside = np.abs(renderer.image_at(t_s) - empty).max(axis=-1) > 3
             px = np.rint(camera.project(scene.joints_at([t_s])[0, 0, MEDIAPIPE33.limb_indices()])).astype(int)
-            assert inside[px[:, 1], px[:, 0]].mean() > 0.99
+            assert inside[px[:, 1], px[:, 0]].all()
 
 
 def test_tiles_change_nothing() -> None:

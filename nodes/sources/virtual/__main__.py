@@ -85,9 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     cameras.add_argument(
         "--dist", type=_numbers, metavar="K1,K2,P1,P2,K3", help="lens distortion of the ring (default: none)"
     )
-    cameras.add_argument(
-        "--fps", type=Fraction, default=Fraction(25), metavar="F", help="such as 25, 29.97 or 30000/1001"
-    )
+    cameras.add_argument("--fps", type=_rate, default=Fraction(25), metavar="F", help="such as 25, 29.97 or 30000/1001")
     cameras.add_argument(
         "--phase-ms", default="0", metavar="LIST", help='how late each is: "0,8,16,24" or "random" (default: 0)'
     )
@@ -112,7 +110,16 @@ def _parser() -> argparse.ArgumentParser:
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size: give width x height such as 640x480")
     return int(width), int(height)
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no rate: give 25, 29.97 or 30000/1001") from error
 
 
 def _numbers(text: str) -> tuple[float, ...]:

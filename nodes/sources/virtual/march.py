@@ -1,67 +1,97 @@
 """Ray-marching of rounded cones with smooth unions: one core, a few milliseconds a frame.
 
-Tiles of 8 x 8 pixels keep the cones that can be seen in them; the ray through a tile's middle is marched first, as a
-cone, and its pixels start where it stopped (Hart 1996, "Sphere tracing", for the march itself). Distances along rays
-are metres from the camera's centre. Cones are rows ax ay az bx by bz ra rb blend material.
+Tiles of 16 x 16 pixels keep the cones that can be seen in them; the ray through a tile's middle is marched first, as a
+cone, and its pixels start where it stopped (Hart 1996, "Sphere tracing", for the march itself). The rays of a tile
+march side by side in float32 arrays, so that the compiler can use vector instructions. Distances along rays are metres
+from the camera's centre. Cones are rows ax ay az bx by bz ra rb blend material 1/length².
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-TILE_PX = 8
-HIT_M = 0.0012
-FAR_M = 1e9
-MAX_LIST = 256  # cones that one tile may see
-MAX_STEPS = 48
-STEP_SHARE = 0.96  # a cone's distance is overestimated where its radius changes fast
-NORMAL_STEP_M = 0.0025
-OCCLUSION_M = 0.07  # ambient light is dimmed by what is nearer than this
-LIGHT_X, LIGHT_Y, LIGHT_Z = 0.39, 0.29, 0.874
-GAMMA = 0.8
-
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
+
+TILE_PX = 16
+MAX_LIST = 256  # cones that one tile may see
+MAX_STEPS = 48
+GAMMA = 0.8
+# A float64 constant among float32 arrays would make the whole loop float64.
+HIT_M = np.float32(0.0012)
+FAR_M = np.float32(1e9)
+STEP_SHARE = np.float32(0.96)  # a cone's distance is overestimated where its radius changes fast
+NORMAL_STEP_M = np.float32(0.0025)
+OCCLUSION_M = np.float32(0.07)  # ambient light is dimmed by what is nearer than this
+LIGHT_X, LIGHT_Y, LIGHT_Z = np.float32(0.39), np.float32(0.29), np.float32(0.874)
+ZERO, QUARTER, ONE = np.float32(0.0), np.float32(0.25), np.float32(1.0)
+# Corners of a tetrahedron: four samples of the field give its gradient.
+CORNERS = np.array([[1, -1, -1], [-1, -1, 1], [-1, 1, -1], [1, 1, 1]], np.float32)
 
 _jit = numba.njit(cache=True, fastmath=True, nogil=True)
 
 
+class Bundle(NamedTuple):
+    """Room for the rays of a tile, one array (RAYS,) each; the first `count` are in use.
+
+    Directions rx ry rz, depth t, the pixel's number in the tile, points x y z, distances d and one (of one cone);
+    by pixel number: where the ray ends, and the depth found.
+    """
+
+    rx: Singles
+    ry: Singles
+    rz: Singles
+    t: Singles
+    number: npt.NDArray[np.int32]
+    x: Singles
+    y: Singles
+    z: Singles
+    d: Singles
+    one: Singles
+    ends: Singles
+    found: Singles
+
+
 @_jit
-def _distance(x, y, z, cones, i):  # type: ignore[no-untyped-def]
+def _new_bundle():  # type: ignore[no-untyped-def]
+    rows = np.zeros((11, TILE_PX * TILE_PX), np.float32)
+    number = np.zeros(TILE_PX * TILE_PX, np.int32)
+    return Bundle(
+        rows[0], rows[1], rows[2], rows[3], number, rows[4], rows[5], rows[6], rows[7], rows[8], rows[9], rows[10]
+    )
+
+
+@_jit
+def _distances(d, x, y, z, count, cones, i):  # type: ignore[no-untyped-def]
+    """Distances of points (count,) to cone i, into d."""
     ax, ay, az = cones[i, 0], cones[i, 1], cones[i, 2]
     bx, by, bz = cones[i, 3] - ax, cones[i, 4] - ay, cones[i, 5] - az
-    px, py, pz = x - ax, y - ay, z - az
-    share = min(1.0, max(0.0, (px * bx + py * by + pz * bz) * cones[i, 10]))
-    dx, dy, dz = px - bx * share, py - by * share, pz - bz * share
-    return math.sqrt(dx * dx + dy * dy + dz * dz) - (cones[i, 6] + (cones[i, 7] - cones[i, 6]) * share)
+    ra, widening, inverse = cones[i, 6], cones[i, 7] - cones[i, 6], cones[i, 10]
+    for p in range(count):
+        px, py, pz = x[p] - ax, y[p] - ay, z[p] - az
+        share = min(ONE, max(ZERO, (px * bx + py * by + pz * bz) * inverse))
+        dx, dy, dz = px - bx * share, py - by * share, pz - bz * share
+        d[p] = math.sqrt(dx * dx + dy * dy + dz * dz) - ra - widening * share
 
 
 @_jit
-def _field(x, y, z, cones, seen, n):  # type: ignore[no-untyped-def]
-    """Smooth union (quadratic): a cone further than its blend width from the surface does not change it."""
-    d = FAR_M
+def _field(d, one, x, y, z, count, cones, seen, n):  # type: ignore[no-untyped-def]
+    """Smooth union (quadratic) at points (count,), into d: a cone farther than its blend width does not change it."""
+    for p in range(count):
+        d[p] = FAR_M
     for j in range(n):
         i = seen[j]
-        e = _distance(x, y, z, cones, i)
+        _distances(one, x, y, z, count, cones, i)
         blend = cones[i, 8]
-        near = max(0.0, blend - abs(d - e))
-        d = min(d, e) - near * near * 0.25 / blend
-    return d
-
-
-@_jit
-def _nearest_material(x, y, z, cones, seen, n):  # type: ignore[no-untyped-def]
-    best, material = FAR_M, 0
-    for j in range(n):
-        e = _distance(x, y, z, cones, seen[j])
-        if e < best:
-            best = e
-            material = int(cones[seen[j], 9])
-    return material
+        bulge = QUARTER / blend
+        for p in range(count):
+            near = max(ZERO, blend - abs(d[p] - one[p]))
+            d[p] = min(d[p], one[p]) - near * near * bulge
 
 
 @_jit
@@ -75,7 +105,7 @@ def _gap_to_ray(ox, oy, oz, dx, dy, dz, cones, i):  # type: ignore[no-untyped-de
     qx, qy, qz = ax - ad * dx, ay - ad * dy, az - ad * dz
     rx, ry, rz = bx - bd * dx, by - bd * dy, bz - bd * dz
     rr = rx * rx + ry * ry + rz * rz
-    share = 0.0 if rr < 1e-12 else min(1.0, max(0.0, -(qx * rx + qy * ry + qz * rz) / rr))
+    share = min(ONE, max(ZERO, -(qx * rx + qy * ry + qz * rz) / max(rr, np.float32(1e-12))))
     gx, gy, gz = qx + share * rx, qy + share * ry, qz + share * rz
     return math.sqrt(gx * gx + gy * gy + gz * gz), ad + share * bd
 
@@ -83,7 +113,7 @@ def _gap_to_ray(ox, oy, oz, dx, dy, dz, cones, i):  # type: ignore[no-untyped-de
 @_jit
 def _gather(ox, oy, oz, dx, dy, dz, spread, cones, balls, first, seen):  # type: ignore[no-untyped-def]
     """List the cones that the bundle of rays round d can meet; (how many, nearest start, furthest end)."""
-    n, start, end = 0, FAR_M, 0.0
+    n, start, end = 0, FAR_M, ZERO
     for k in range(balls.shape[0]):
         mx, my, mz = balls[k, 0] - ox, balls[k, 1] - oy, balls[k, 2] - oz
         along = mx * dx + my * dy + mz * dz
@@ -107,144 +137,145 @@ def _gather(ox, oy, oz, dx, dy, dz, spread, cones, balls, first, seen):  # type:
 
 
 @_jit
-def _march(ox, oy, oz, dx, dy, dz, start, end, spread, cones, seen, n):  # type: ignore[no-untyped-def]
-    """Depth at which the ray, widened by `spread` per metre, comes within HIT_M of the surface; FAR_M if never.
+def _march(rays, count, origin, start, spread, cones, seen, n):  # type: ignore[no-untyped-def]
+    """March the first `count` rays of a bundle from depth `start` on; the bundle is used up.
 
-    A ray that grazes a surface may use up its steps: where it is then, it is close to it.
+    `found` receives the depth at which a ray, widened by `spread` per metre, comes within HIT_M of the surface; FAR_M
+    where it never does before its end. A ray that grazes a surface may use up its steps: it is close to it then.
     """
-    t = start
-    for _ in range(MAX_STEPS):
-        d = _field(ox + t * dx, oy + t * dy, oz + t * dz, cones, seen, n) - t * spread
-        if d < HIT_M:
-            return t
-        t += d * STEP_SHARE
-        if t > end:
-            return FAR_M
-    return t
+    ox, oy, oz = origin[0], origin[1], origin[2]
+    rays.t[:count] = start
+    for step in range(MAX_STEPS):
+        for p in range(count):
+            rays.x[p] = ox + rays.t[p] * rays.rx[p]
+            rays.y[p] = oy + rays.t[p] * rays.ry[p]
+            rays.z[p] = oz + rays.t[p] * rays.rz[p]
+        _field(rays.d, rays.one, rays.x, rays.y, rays.z, count, cones, seen, n)
+        left = 0
+        for p in range(count):
+            number, t = rays.number[p], rays.t[p]
+            gap = rays.d[p] - t * spread
+            after = t + gap * STEP_SHARE
+            if gap < HIT_M or step == MAX_STEPS - 1:
+                rays.found[number] = t
+            elif after > rays.ends[number]:
+                rays.found[number] = FAR_M
+            else:
+                rays.rx[left], rays.ry[left], rays.rz[left] = rays.rx[p], rays.ry[p], rays.rz[p]
+                rays.number[left], rays.t[left] = number, after
+                left += 1
+        count = left
+        if count == 0:
+            break
 
 
 @_jit
-def _shade(x, y, z, cones, seen, n):  # type: ignore[no-untyped-def]
-    """(material, brightness) of a surface point: a lamp, a sky, and less of it in the folds."""
-    e = NORMAL_STEP_M
-    a = _field(x + e, y - e, z - e, cones, seen, n)
-    b = _field(x - e, y - e, z + e, cones, seen, n)
-    c = _field(x - e, y + e, z - e, cones, seen, n)
-    d = _field(x + e, y + e, z + e, cones, seen, n)
-    nx, ny, nz = a - b - c + d, -a - b + c + d, -a + b - c + d
-    inverse = 1.0 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12)
-    nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-    w = OCCLUSION_M
-    openness = _field(x + nx * w, y + ny * w, z + nz * w, cones, seen, n) / w
-    openness = min(1.0, max(0.3, openness))
-    lamp = max(0.0, nx * LIGHT_X + ny * LIGHT_Y + nz * LIGHT_Z)
-    return _nearest_material(x, y, z, cones, seen, n), (0.46 + 0.15 * nz + 0.62 * lamp) * openness
+def _shade(rays, count, cones, seen, n, material, light, gradient):  # type: ignore[no-untyped-def]
+    """Material and brightness (count,) at the bundle's points: a lamp, a sky, and less of it in the folds.
+
+    Uses rx ry rz as room for shifted points; gradient (3, RAYS) is room for normals.
+    """
+    x, y, z, sx, sy, sz = rays.x, rays.y, rays.z, rays.rx, rays.ry, rays.rz
+    gradient[:, :count] = ZERO
+    for k in range(4):
+        ex, ey, ez = CORNERS[k, 0], CORNERS[k, 1], CORNERS[k, 2]
+        for p in range(count):
+            sx[p] = x[p] + ex * NORMAL_STEP_M
+            sy[p] = y[p] + ey * NORMAL_STEP_M
+            sz[p] = z[p] + ez * NORMAL_STEP_M
+        _field(rays.d, rays.one, sx, sy, sz, count, cones, seen, n)
+        for p in range(count):
+            gradient[0, p] += ex * rays.d[p]
+            gradient[1, p] += ey * rays.d[p]
+            gradient[2, p] += ez * rays.d[p]
+    for p in range(count):
+        gx, gy, gz = gradient[0, p], gradient[1, p], gradient[2, p]
+        inverse = ONE / math.sqrt(gx * gx + gy * gy + gz * gz + np.float32(1e-20))
+        gx, gy, gz = gx * inverse, gy * inverse, gz * inverse
+        lamp = max(ZERO, gx * LIGHT_X + gy * LIGHT_Y + gz * LIGHT_Z)
+        light[p] = np.float32(0.46) + np.float32(0.15) * gz + np.float32(0.62) * lamp
+        sx[p], sy[p], sz[p] = x[p] + gx * OCCLUSION_M, y[p] + gy * OCCLUSION_M, z[p] + gz * OCCLUSION_M
+    _field(rays.d, rays.one, sx, sy, sz, count, cones, seen, n)
+    for p in range(count):
+        light[p] *= min(ONE, max(np.float32(0.3), rays.d[p] / OCCLUSION_M))
+    _nearest_materials(material, rays, count, cones, seen, n)
+
+
+@_jit
+def _nearest_materials(material, rays, count, cones, seen, n):  # type: ignore[no-untyped-def]
+    rays.d[:count] = FAR_M
+    for j in range(n):
+        _distances(rays.one, rays.x, rays.y, rays.z, count, cones, seen[j])
+        for p in range(count):
+            if rays.one[p] < rays.d[p]:
+                rays.d[p] = rays.one[p]
+                material[p] = np.int32(cones[seen[j], 9])
 
 
 @_jit
 def draw_cones(image, depth, rays, origin, tile_rays, cones, balls, first, colours):  # type: ignore[no-untyped-def]
-    """Draw into image (h,w,3) uint8 where nearer than depth (h,w) float32, which is updated. In place.
+    """Draw into image (h,w,3) uint8 where nearer than depth (h,w), which is updated. In place.
 
-    rays (h,w,3) float32 unit, world; tile_rays (th,tw,4): middle ray and half width per metre; cones (N,11), the last
-    column 1 / length²; balls (A,4) hold the cones first[k]:first[k+1]; colours (A·materials, 3), linear.
+    rays (h,w,3) unit, world; origin (3,); tile_rays (th,tw,4): middle ray and half width per metre; cones (N,11);
+    balls (A,4) hold the cones first[k]:first[k+1]; colours (A·materials, 3), linear. All float32.
     """
-    h, w = depth.shape
     ox, oy, oz = origin[0], origin[1], origin[2]
-    seen = np.empty(MAX_LIST, np.int32)
+    bundle = _new_bundle()
+    seen, material = np.empty(MAX_LIST, np.int32), np.empty(TILE_PX * TILE_PX, np.int32)
+    light, gradient = np.empty(TILE_PX * TILE_PX, np.float32), np.empty((3, TILE_PX * TILE_PX), np.float32)
     for ty in range(tile_rays.shape[0]):
         for tx in range(tile_rays.shape[1]):
             dx, dy, dz, spread = tile_rays[ty, tx, 0], tile_rays[ty, tx, 1], tile_rays[ty, tx, 2], tile_rays[ty, tx, 3]
             n, start, end = _gather(ox, oy, oz, dx, dy, dz, spread, cones, balls, first, seen)
             if n == 0:
                 continue
-            start = _march(ox, oy, oz, dx, dy, dz, start, end, spread, cones, seen, n)
+            bundle.rx[0], bundle.ry[0], bundle.rz[0], bundle.number[0], bundle.ends[0] = dx, dy, dz, 0, end
+            _march(bundle, 1, origin, start, spread, cones, seen, n)
+            start = bundle.found[0]
             if start >= end:
                 continue
-            for v in range(ty * TILE_PX, min(h, (ty + 1) * TILE_PX)):
-                for u in range(tx * TILE_PX, min(w, (tx + 1) * TILE_PX)):
-                    rx, ry, rz = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
-                    t = _march(ox, oy, oz, rx, ry, rz, start, min(end, depth[v, u]), 0.0, cones, seen, n)
-                    if t >= depth[v, u]:
-                        continue
-                    m, light = _shade(ox + t * rx, oy + t * ry, oz + t * rz, cones, seen, n)
-                    depth[v, u] = t
-                    for c in range(3):
-                        image[v, u, c] = np.uint8(min(255.0, 255.0 * min(1.0, colours[m, c] * light) ** GAMMA))
-
-
-@_jit
-def darken_floor(image, depth, on_floor, rays, origin, blobs):  # type: ignore[no-untyped-def]
-    """Soft shadows: blobs (B,4) of x, y, 1/width², strength darken the floor pixels of image in place."""
-    h, w = depth.shape
-    for v in range(h):
-        for u in range(w):
-            if not on_floor[v, u]:
+            count = _load_tile(bundle, rays, depth, ty, tx, end)
+            _march(bundle, count, origin, start, ZERO, cones, seen, n)
+            count = _keep_hits(bundle, rays, depth, origin, ty, tx)
+            if count == 0:
                 continue
-            x, y = origin[0] + depth[v, u] * rays[v, u, 0], origin[1] + depth[v, u] * rays[v, u, 1]
-            keep = 1.0
-            for b in range(blobs.shape[0]):
-                dx, dy = x - blobs[b, 0], y - blobs[b, 1]
-                far = (dx * dx + dy * dy) * blobs[b, 2]
-                if far < 4.0:
-                    keep *= 1.0 - blobs[b, 3] * (1.0 - 0.25 * far) ** 2
-            if keep < 1.0:
+            _shade(bundle, count, cones, seen, n, material, light, gradient)
+            for p in range(count):
+                v, u = ty * TILE_PX + bundle.number[p] // TILE_PX, tx * TILE_PX + bundle.number[p] % TILE_PX
                 for c in range(3):
-                    image[v, u, c] = np.uint8(image[v, u, c] * keep)
+                    level = min(ONE, colours[material[p], c] * light[p]) ** GAMMA
+                    image[v, u, c] = np.uint8(255.0 * level)
 
 
 @_jit
-def draw_plate(image, depth, rays, origin, T_plate_world, size_m, texture, pixels_per_m, box):  # type: ignore[no-untyped-def]
-    """Draw a flat textured plate, in place, with 5 x 5 samples a pixel; the back of the plate is plain.
+def _load_tile(bundle, rays, depth, ty, tx, end):  # type: ignore[no-untyped-def]
+    """Put a tile's rays into the bundle; how many (a tile at the picture's edge has fewer)."""
+    count = 0
+    for v in range(ty * TILE_PX, min(depth.shape[0], (ty + 1) * TILE_PX)):
+        for u in range(tx * TILE_PX, min(depth.shape[1], (tx + 1) * TILE_PX)):
+            number = (v % TILE_PX) * TILE_PX + u % TILE_PX
+            bundle.rx[count], bundle.ry[count], bundle.rz[count] = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
+            bundle.number[count] = number
+            bundle.ends[number] = min(end, depth[v, u])
+            bundle.found[number] = FAR_M
+            count += 1
+    return count
 
-    T_plate_world (4,4): plate frame x right, y down, z into the plate, origin at its top-left corner. size_m (2,),
-    texture (th,tw) uint8, box (4,) the pixels u0 v0 u1 v1 to look at.
-    """
-    R, o = T_plate_world[:3, :3], np.zeros(3)
-    for a in range(3):
-        o[a] = T_plate_world[a, 3] + R[a, 0] * origin[0] + R[a, 1] * origin[1] + R[a, 2] * origin[2]
-    for v in range(max(1, box[1]), min(depth.shape[0] - 1, box[3])):
-        for u in range(max(1, box[0]), min(depth.shape[1] - 1, box[2])):
-            hit = _plate_point(rays, v, u, R, o)
-            if hit[2] <= 0.0 or hit[2] >= depth[v, u]:
+
+@_jit
+def _keep_hits(bundle, rays, depth, origin, ty, tx):  # type: ignore[no-untyped-def]
+    """Leave the points of the rays that hit before `depth` in the bundle and update depth; how many."""
+    count = 0
+    for v in range(ty * TILE_PX, min(depth.shape[0], (ty + 1) * TILE_PX)):
+        for u in range(tx * TILE_PX, min(depth.shape[1], (tx + 1) * TILE_PX)):
+            number = (v % TILE_PX) * TILE_PX + u % TILE_PX
+            t = bundle.found[number]
+            if t >= depth[v, u]:
                 continue
-            left, right = _plate_point(rays, v, u - 1, R, o), _plate_point(rays, v, u + 1, R, o)
-            above, below = _plate_point(rays, v - 1, u, R, o), _plate_point(rays, v + 1, u, R, o)
-            cover, ink = 0.0, 0.0
-            for i in range(5):
-                for j in range(5):
-                    p, q = 0.1 * (i - 2), 0.1 * (j - 2)  # half of ±0.4 pixel: the neighbours are two pixels apart
-                    x = hit[0] + p * (right[0] - left[0]) + q * (below[0] - above[0])
-                    y = hit[1] + p * (right[1] - left[1]) + q * (below[1] - above[1])
-                    if 0.0 <= x < size_m[0] and 0.0 <= y < size_m[1]:
-                        cover += 0.04
-                        tv = min(texture.shape[0] - 1, int(y * pixels_per_m))
-                        tu = min(texture.shape[1] - 1, int(x * pixels_per_m))
-                        ink += 0.04 * (texture[tv, tu] if o[2] < 0.0 else 190.0)
-            if cover > 0.0:
-                if cover > 0.5:
-                    depth[v, u] = hit[2]
-                for c in range(3):
-                    image[v, u, c] = np.uint8(image[v, u, c] * (1.0 - cover) + ink * 0.92 + 8.0 * cover)
-
-
-@_jit
-def _plate_point(rays, v, u, R, o):  # type: ignore[no-untyped-def]
-    """(x, y on the plate, depth) of a pixel's ray; depth -1 where the ray is parallel to it."""
-    x, y, z = rays[v, u, 0], rays[v, u, 1], rays[v, u, 2]
-    dz = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z
-    if abs(dz) < 1e-6:
-        return 0.0, 0.0, -1.0
-    t = -o[2] / dz
-    dx, dy = R[0, 0] * x + R[0, 1] * y + R[0, 2] * z, R[1, 0] * x + R[1, 1] * y + R[1, 2] * z
-    return o[0] + t * dx, o[1] + t * dy, t
-
-
-@_jit
-def add_noise(image, noise, first_row, first_column):  # type: ignore[no-untyped-def]
-    """Add a window of noise (H,W,3) int8, grey levels, to image (h,w,3) uint8 in place."""
-    h, w = image.shape[0], image.shape[1]
-    for v in range(h):
-        for u in range(w):
-            for c in range(3):
-                level = int(image[v, u, c]) + int(noise[first_row + v, first_column + u, c])
-                image[v, u, c] = np.uint8(min(255, max(0, level)))
+            depth[v, u] = t
+            bundle.x[count] = origin[0] + t * rays[v, u, 0]
+            bundle.y[count] = origin[1] + t * rays[v, u, 1]
+            bundle.z[count] = origin[2] + t * rays[v, u, 2]
+            bundle.number[count] = number
+            count += 1
+    return count

@@ -8,13 +8,14 @@ import numpy.typing as npt
 
 from calibration.rig import Camera
 from lifter.synthetic_body import JOINT_INDEX
-from nodes.sources.virtual import march
+from nodes.sources.virtual import march, paint
 from nodes.sources.virtual.board_plate import TEXTURE_PX_PER_SQUARE, BoardPlate
 from nodes.sources.virtual.body import MATERIALS, surface
 from nodes.sources.virtual.room import view_of
 from nodes.sources.virtual.scene import Actor, Scene
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 
 NOISE_MARGIN_PX = 64  # the noise is one larger picture, moved about by up to this much from frame to frame
 LENS_BLUR_SIGMA_PX = 0.6
@@ -28,7 +29,8 @@ class Renderer:
         self.scene = scene
         self.camera = camera
         self._view = view_of(camera, scene)
-        self._colours = np.concatenate([np.zeros((0, 3)), *(actor.clothing.table() for actor in scene.actors)])
+        tables = [actor.clothing.table() for actor in scene.actors]
+        self._colours = np.concatenate([np.zeros((0, 3)), *tables]).astype(np.float32)
         self._noise = _noise_picture(scene, camera)
 
     def image_at(self, t_s: float, frame_id: int = 0) -> npt.NDArray[np.uint8]:
@@ -37,16 +39,17 @@ class Renderer:
         image, depth = view.image.copy(), view.depth.copy()
         joints_m = self.scene.joints_at([t_s])[0]
         if self.scene.actors:
-            march.darken_floor(image, depth, view.on_floor, view.rays, view.origin, _shadows(joints_m))
+            paint.darken_floor(image, depth, view.on_floor, view.rays, view.origin, _shadows(joints_m))
         if self.scene.board is not None:
             self._draw_board(self.scene.board, t_s, image, depth)
         if self.scene.actors:
-            cones, balls, first = _cones(joints_m, self.scene.actors)
-            march.draw_cones(image, depth, view.rays, view.origin, view.tile_rays, cones, balls, first, self._colours)
+            cones, balls, first = cones_of(joints_m, self.scene.actors)
+            origin = view.origin.astype(np.float32)
+            march.draw_cones(image, depth, view.rays, origin, view.tile_rays, cones, balls, first, self._colours)
         image = np.asarray(cv2.GaussianBlur(image, (3, 3), LENS_BLUR_SIGMA_PX), dtype=np.uint8)
         if self.scene.sensor_noise > 0:
             shift = np.random.default_rng([self.scene.seed, frame_id]).integers(0, NOISE_MARGIN_PX, 2)
-            march.add_noise(image, self._noise, shift[0], shift[1])
+            paint.add_noise(image, self._noise, shift[0], shift[1])
         return image
 
     def _draw_board(
@@ -64,7 +67,7 @@ class Renderer:
         low, high = np.clip(rim_px.min(axis=0) - 3, 0, (w, h)), np.clip(rim_px.max(axis=0) + 4, 0, (w, h))
         box = np.array([*low, *high]).astype(np.int64)
         view = self._view
-        march.draw_plate(image, depth, view.rays, view.origin, np.linalg.inv(T_world_plate), size, board.texture,
+        paint.draw_plate(image, depth, view.rays, view.origin, np.linalg.inv(T_world_plate), size, board.texture,
                          TEXTURE_PX_PER_SQUARE / board.square_m, box)  # fmt: skip
 
 
@@ -76,7 +79,7 @@ def _noise_picture(scene: Scene, camera: Camera) -> npt.NDArray[np.int8]:
     return np.asarray(np.clip(np.rint(noise), -127, 127), dtype=np.int8)
 
 
-def _cones(joints_m: Floats, actors: tuple[Actor, ...]) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+def cones_of(joints_m: Floats, actors: tuple[Actor, ...]) -> tuple[Singles, Singles, npt.NDArray[np.int64]]:
     """All actors' cones (N, 11), a ball round each actor (A, 4), and where each actor's cones begin (A+1,)."""
     parts, balls, first = [], [], [0]
     for i, actor in enumerate(actors):
@@ -88,7 +91,7 @@ def _cones(joints_m: Floats, actors: tuple[Actor, ...]) -> tuple[Floats, Floats,
         middle = 0.5 * (ends.min(axis=0) + ends.max(axis=0))
         balls.append([*middle, np.linalg.norm(ends - middle, axis=-1).max() + 0.2 * actor.body.scale])
         first.append(first[-1] + len(cones))
-    return np.concatenate(parts), np.array(balls), np.array(first)
+    return np.concatenate(parts).astype(np.float32), np.array(balls, np.float32), np.array(first)
 
 
 def _shadows(joints_m: Floats) -> Floats:

@@ -31,7 +31,7 @@ class View:
     camera: Camera
     rays: Singles
     origin: Floats
-    tile_rays: Floats
+    tile_rays: Singles
     image: npt.NDArray[np.uint8]
     depth: Singles
     on_floor: npt.NDArray[np.bool_]
@@ -52,7 +52,7 @@ def view_of(camera: Camera, scene: Scene) -> View:
     return View(camera, rays.astype(np.float32), origin, _tile_rays(rays), image, depth.astype(np.float32), on_floor)
 
 
-def _tile_rays(rays: Floats) -> Floats:
+def _tile_rays(rays: Floats) -> Singles:
     h, w, _ = rays.shape
     th, tw = -(-h // TILE_PX), -(-w // TILE_PX)
     padded = np.pad(rays, ((0, th * TILE_PX - h), (0, tw * TILE_PX - w), (0, 0)), mode="edge")
@@ -61,7 +61,7 @@ def _tile_rays(rays: Floats) -> Floats:
     middle /= np.linalg.norm(middle, axis=-1, keepdims=True)
     cosine = np.einsum("abkc,abc->abk", tiles, middle).min(axis=-1)
     spread = np.tan(np.arccos(np.clip(cosine, -1, 1))) * 1.02
-    return np.concatenate([middle, spread[..., None]], axis=-1)
+    return np.concatenate([middle, spread[..., None]], axis=-1).astype(np.float32)
 
 
 def _room(rays: Floats, origin: Floats, half_m: float) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
