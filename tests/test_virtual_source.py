@@ -15,6 +15,7 @@ from lifter.skeleton import MEDIAPIPE33
 from lifter.synthetic import MOTIONS, joints_at
 from nodes.sources.virtual.__main__ import main
 from nodes.sources.virtual.board_plate import load_board_plate
+from nodes.sources.virtual.render import Renderer
 from nodes.sources.virtual.scene import cast, stage
 from nodes.sources.virtual.source import VirtualCamera
 
@@ -63,17 +64,26 @@ def test_realtime_waits_for_the_instant_and_skips_what_it_is_late_for() -> None:
     assert frame.captured_ns == START_NS + 500_000_000
 
 
-def test_processes_that_start_at_different_instants_see_the_same_actor() -> None:
+def test_a_process_that_comes_up_later_sees_the_same_actor() -> None:
     scene = stage(RIG, sensor_noise=0.0)
     early = VirtualCamera(scene, RIG.cameras[0], 10.0, start_ns=START_NS, pace="pipeline")
-    late = VirtualCamera(scene, RIG.cameras[0], 10.0, start_ns=START_NS + 300_000_000, pace="pipeline")
+    clock = FakeClock(START_NS + 310_000_000)
+    late = VirtualCamera(scene, RIG.cameras[0], 10.0, start_ns=START_NS, now_ns=clock.now_ns, sleep=clock.sleep)
     for _ in range(3):
         early.read()
     one, other = early.read(), late.read()
     assert one is not None
     assert other is not None
-    assert one.captured_ns == other.captured_ns
+    assert one.captured_ns == other.captured_ns == START_NS + 300_000_000
     np.testing.assert_array_equal(one.image_rgb, other.image_rgb)
+
+
+def test_the_scene_begins_at_the_start() -> None:
+    scene = stage(RIG, sensor_noise=0.0)
+    camera = VirtualCamera(scene, RIG.cameras[0], 10.0, phase_s=0.02, start_ns=START_NS, pace="pipeline")
+    frame = camera.read()
+    assert frame is not None
+    np.testing.assert_array_equal(frame.image_rgb, Renderer(scene, RIG.cameras[0]).image_at(0.02))
 
 
 def test_a_closed_camera_ends_its_stream() -> None:

@@ -16,8 +16,8 @@ NS_PER_S = 1_000_000_000
 class VirtualCamera:
     """Frame k is captured at start_ns + phase_s + k / fps.
 
-    The scene's time is captured_ns counted from epoch_ns. Leave that 0 for live cameras: processes that were started at
-    different instants then see the same actor in the same posture, and the truth at captured_ns is known.
+    The scene's time is captured_ns - start_ns. Give all cameras of a system the same start_ns: whenever their processes
+    come up, they see the same actor in the same posture, and the truth at captured_ns is known.
     Pace "realtime" waits for each frame's instant and skips those it is too late for (frame_id jumps); "pipeline"
     renders every frame as fast as it can. After `frames` frames, or never, the stream ends.
     """
@@ -30,7 +30,6 @@ class VirtualCamera:
         phase_s: float = 0.0,
         start_ns: int = 0,
         pace: Literal["realtime", "pipeline"] = "realtime",
-        epoch_ns: int = 0,
         frames: int | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         sleep: Callable[[float], None] = time.sleep,
@@ -39,7 +38,7 @@ class VirtualCamera:
         self._scene = scene
         self._renderer = Renderer(scene, camera)
         self._first_ns = start_ns + round(phase_s * NS_PER_S)
-        self._epoch_ns = epoch_ns
+        self._start_ns = start_ns
         self._fps = fps
         self._pace = pace
         self._frames = math.inf if frames is None else frames
@@ -70,7 +69,7 @@ class VirtualCamera:
 
     def _scene_s(self, captured_ns: int) -> float:
         """Seconds in the scene; taken within the loop as an integer, which keeps nanoseconds exact."""
-        since_ns = captured_ns - self._epoch_ns
+        since_ns = captured_ns - self._start_ns
         if self._scene.loop_s is not None:
             since_ns %= round(self._scene.loop_s * NS_PER_S)
         return since_ns / NS_PER_S
