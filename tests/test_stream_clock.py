@@ -46,8 +46,8 @@ def test_time_stamps_that_start_anew_are_followed():
 
 def test_a_believable_sender_is_believed_from_its_second_word_on():
     clock = StreamClock()
-    assert clock.stamp(T0, 0, T0 + 40 * MS) == T0, "FFmpeg's first belongs to the next frame"
-    assert clock.stamp(T0 + 40 * MS, 40 * MS, T0 + 31 * MS) == T0 + 31 * MS
+    assert clock.stamp(T0, 0, T0 + 15 * MS) == T0, "FFmpeg's first belongs to the next frame, here at 60 fps"
+    assert clock.stamp(T0 + 17 * MS, 17 * MS, T0 + 15 * MS) == T0 + 15 * MS
     assert clock.stamped_by == "sender"
 
 

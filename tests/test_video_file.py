@@ -214,6 +214,29 @@ def test_a_damaged_file_says_at_which_frame(tmp_path):
         assert f"frame {len(frames)} at {len(frames) / 30:.2f} s" in str(caught.value)
 
 
+def test_a_torn_packet_is_damage_too(tmp_path):
+    """FFmpeg would patch such a picture up from its neighbours, and somebody's arm with it."""
+    data = bytearray(write_clip(tmp_path / "torn.ts", frames=60).read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 500] = bytes(500)
+    (tmp_path / "torn.ts").write_bytes(data)
+    with pytest.raises(SourceError, match=r"frame \d+ at .* break off"):
+        read_all(VideoFile(tmp_path / "torn.ts", "pipeline", loop=False, start_ns=0))
+
+
+def test_started_in_the_middle_it_does_not_decode_what_lies_before(tmp_path):
+    """It cannot: the file is damaged there. Started early, it runs into that."""
+    path = write_clip(tmp_path / "clip.mp4", frames=300, key_every=30, movflags="faststart")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3 : len(data) // 3 + 3000] = bytes(3000)
+    path.write_bytes(data)
+    frame = VideoFile(path, "realtime", loop=False, start_ns=time.time_ns() - 8_000_000_000).read()
+    assert frame is not None
+    assert number_in(frame.image_rgb) == frame.frame_id >= 240
+    with pytest.raises(SourceError, match="damaged"):
+        read_all(VideoFile(path, "pipeline", loop=False, start_ns=0))
+
+
 def test_closing_wakes_a_read_that_waits_for_its_time(clip):
     source = VideoFile(clip, "realtime", loop=False, start_ns=time.time_ns() + 3_600_000_000_000)
     frames: list[Frame | None] = []
