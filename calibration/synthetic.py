@@ -12,16 +12,6 @@ STAGGER_DEG = 8.0  # no two cameras lie on one line through the target: a point 
 STAGGER_HEIGHT = 0.14  # of the height, up and down in turn
 
 
-def look_at(eye_m: npt.ArrayLike, target_m: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """T_world_cam (4, 4) of a level camera at eye_m (3,) that looks at target_m (3,); not straight up or down."""
-    eye = np.asarray(eye_m, dtype=np.float64)
-    forward = np.asarray(target_m, dtype=np.float64) - eye
-    forward /= np.linalg.norm(forward)
-    right = np.cross(forward, (0.0, 0.0, 1.0))
-    right /= np.linalg.norm(right)
-    return rigid.from_rotation(np.stack([right, np.cross(forward, right), forward], axis=1), eye)
-
-
 def ring_rig(
     n_cameras: int,
     radius_m: float,
@@ -48,6 +38,6 @@ def ring_rig(
     cameras = []
     for i, name in enumerate(names):
         eye = (target[0] + radius_m * np.cos(azimuth[i]), target[1] + radius_m * np.sin(azimuth[i]), height[i])
-        T_cam_world = rigid.inverse(look_at(eye, target))
+        T_cam_world = rigid.inverse(rigid.look_at(eye, target))
         cameras.append(Camera(name, size_wh, K, np.zeros(5) if dist is None else np.asarray(dist), T_cam_world))
     return CameraRig(tuple(cameras))

@@ -60,7 +60,7 @@ def triangulate(
     confidence: npt.NDArray[np.float32 | np.float64],
     *,
     sigma_px: float = 3.0,
-    outlier_sigmas: float = 4.0,
+    outlier_sigmas: float = 3.5,
     min_confidence: float = 0.0,
 ) -> Triangulated:
     """Triangulate one person.

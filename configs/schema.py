@@ -109,7 +109,7 @@ class Triangulation(Section):
     detector_sigma_px: PositiveFloat = Field(
         3.0, description="least noise of a sure joint at 1000 px focal length; more is learnt from the views' agreement"
     )
-    outlier_sigmas: PositiveFloat = Field(4.0, description="a view farther off than so many sigma is out-voted")
+    outlier_sigmas: PositiveFloat = Field(3.5, description="a view farther off than so many sigma is out-voted")
 
 
 class Smoothing(Section):
