@@ -4,6 +4,7 @@ Arrays travel as `{dtype, shape, data}` with little-endian raw bytes (496 bytes 
 take twice both). Every kind bounds what it accepts, so that a foreign message costs an error and never memory.
 """
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -34,9 +35,19 @@ def wire(kind: Kind, **options: Any) -> Any:
     return field(metadata={"kind": kind}, **options)
 
 
+def shown(value: Any) -> str:
+    """A value for an error message: short, however long or deeply nested it is."""
+    text = _SHORT.repr(value)
+    return f"{text[:80]}…" if len(text) > 80 else text
+
+
+_SHORT = reprlib.Repr()  # not repr, which fails on what is nested deeper than Python's stack
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = 100
+
+
 def _refuse(where: str, expected: str, value: Any) -> WireError:
-    shown = repr(value)
-    return WireError(f"{where}: expected {expected}, got {shown[:80]}{'…' if len(shown) > 80 else ''}")
+    return WireError(f"{where}: expected {expected}, got {shown(value)}")
 
 
 class _AsIs:
@@ -54,10 +65,11 @@ class Integer(_AsIs):
     """A 64-bit integer."""
 
     minimum: int = INT64.start
+    maximum: int = INT64.stop - 1
 
     def validate(self, value: Any, where: str) -> None:
-        if type(value) is not int or value not in INT64 or value < self.minimum:
-            raise _refuse(where, f"an integer of 64 bits, at least {self.minimum}", value)
+        if type(value) is not int or not self.minimum <= value <= self.maximum:
+            raise _refuse(where, f"an integer from {self.minimum} to {self.maximum}", value)
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,9 @@ class Text(_AsIs):
             raise _refuse(where, f"one of {', '.join(self.choices)}", value)
 
 
+TABLE_NAME = Text(100)
+
+
 @dataclass(frozen=True)
 class Blob(_AsIs):
     """Raw bytes."""
@@ -126,8 +141,12 @@ class Array:
         if not isinstance(raw, dict) or raw.get("dtype") != self.dtype:
             raise _refuse(where, f"an array of dtype {self.dtype}", raw)
         shape, data = raw.get("shape"), raw.get("data")
-        if not isinstance(shape, list) or not all(type(size) is int and 0 <= size <= MAX_AXIS for size in shape):
-            raise _refuse(where, f"a shape of sizes 0 to {MAX_AXIS}", shape)
+        if (
+            not isinstance(shape, list)
+            or len(shape) != len(self.axes)  # first: the product of a million sizes would take minutes
+            or not all(type(size) is int and 0 <= size <= MAX_AXIS for size in shape)
+        ):
+            raise _refuse(where, f"a shape of {len(self.axes)} sizes, 0 to {MAX_AXIS}", shape)
         n_values = 1
         for size in shape:
             n_values *= size
@@ -142,10 +161,11 @@ class Sequence:
 
     item: Kind
     max_length: int
+    min_length: int = 0
 
     def validate(self, value: Any, where: str) -> None:
-        if type(value) is not tuple or len(value) > self.max_length:
-            raise _refuse(where, f"a tuple of at most {self.max_length}", value)
+        if type(value) is not tuple or not self.min_length <= len(value) <= self.max_length:
+            raise _refuse(where, f"a tuple of {self.min_length} to {self.max_length}", value)
         for index, item in enumerate(value):
             self.item.validate(item, f"{where}[{index}]")
 
@@ -169,7 +189,7 @@ class Table:
         if not isinstance(value, Mapping) or len(value) > self.max_length:
             raise _refuse(where, f"a table of at most {self.max_length} names", value)
         for name, item in value.items():
-            Text(100).validate(name, f"{where}, a name")
+            TABLE_NAME.validate(name, f"{where}, a name")
             self.item.validate(item, f"{where}[{name}]")
 
     def to_wire(self, value: Any) -> Any:
@@ -178,4 +198,6 @@ class Table:
     def from_wire(self, raw: Any, where: str) -> Any:
         if not isinstance(raw, dict) or len(raw) > self.max_length:
             raise _refuse(where, f"a table of at most {self.max_length} names", raw)
+        for name in raw:
+            TABLE_NAME.validate(name, f"{where}, a name")  # before it stands in the message of an error
         return {name: self.item.from_wire(item, f"{where}[{name}]") for name, item in raw.items()}

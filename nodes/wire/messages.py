@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nodes.wire.codec import Part, Record, pack, unpack
 from nodes.wire.errors import WireError
-from nodes.wire.fields import Array, Blob, Flag, Integer, Real, Sequence, Table, Text, wire
+from nodes.wire.fields import Array, Blob, Flag, Integer, Real, Sequence, Table, Text, shown, wire
 
 SCHEMA_VERSION = 1
 MAX_PEOPLE = 64
@@ -21,7 +21,10 @@ MAX_CAMERAS = 32  # bits of `Person3D.views`
 
 F32 = npt.NDArray[np.float32]
 NAME = Text(60, minimum_length=1)
-SIZE_WH = Sequence(Integer(0), 2)
+TIME_NS = Integer(0, 4 * 10**18)  # until 2096, so that differences of times fit 64 bits, and theirs again
+DURATION_NS = Integer(-(10**18), 10**18)  # 31 years; negative where clocks disagree
+SIZE_WH = Sequence(Integer(0), 2, min_length=2)
+PICTURE_WH = Sequence(Integer(1), 2, min_length=2)
 M = TypeVar("M", bound="Message")
 
 
@@ -43,8 +46,8 @@ class Message(Record):
     camera. seq: counts the messages of this source on this topic, so that a gap is seen.
     """
 
-    captured_ns: int = wire(Integer(0))
-    published_ns: int = wire(Integer(0))
+    captured_ns: int = wire(TIME_NS)
+    published_ns: int = wire(TIME_NS)
     source: str = wire(NAME)
     seq: int = wire(Integer(0))
 
@@ -58,10 +61,10 @@ class Keypoints2D(Message):
     """
 
     skeleton: str = wire(NAME)
-    size_wh: tuple[int, ...] = wire(SIZE_WH)
+    size_wh: tuple[int, ...] = wire(PICTURE_WH)
     keypoints_px: F32 = wire(Array("<f4", ("P", "J", 2)))
     confidence: F32 = wire(Array("<f4", ("P", "J")))
-    stages_ns: dict[str, int] = wire(Table(Integer()), default_factory=dict)
+    stages_ns: dict[str, int] = wire(Table(DURATION_NS), default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -152,7 +155,7 @@ class FusionHealth(Message):
     rate_hz: float = wire(Real())
     people: int = wire(Integer(0))
     reprojection_px_p50: float = wire(Real())
-    fused_until_ns: int = wire(Integer(0))
+    fused_until_ns: int = wire(TIME_NS)
     undecodable: int = wire(Integer(0), default=0)
     notes: tuple[str, ...] = wire(Sequence(Text(), 64), default=())
 
@@ -164,14 +167,14 @@ class Session(Message):
     Said again and again by whoever runs the system, so that a camera node that starts later falls into step.
     """
 
-    start_ns: int = wire(Integer(0))
+    start_ns: int = wire(TIME_NS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Preview(Message):
     """A small JPEG of what a camera sees; personal data, off unless asked for."""
 
-    size_wh: tuple[int, ...] = wire(SIZE_WH)
+    size_wh: tuple[int, ...] = wire(PICTURE_WH)
     jpeg: bytes = wire(Blob(1024 * 1024), default=b"")
 
 
@@ -184,9 +187,9 @@ def decode(kind: type[M], data: bytes) -> M:
     """The message in bytes. Raises WireError that names the schema or the field that is wrong."""
     raw = unpack(data)
     schema = raw.pop("schema", None)
-    if schema != SCHEMA_VERSION:
+    if type(schema) is not int or schema != SCHEMA_VERSION:
         raise WireError(
-            f"{kind.__name__} has schema version {schema!r}, this program reads version {SCHEMA_VERSION}: "
+            f"{kind.__name__} has schema version {shown(schema)}, this program reads version {SCHEMA_VERSION}: "
             "install the same livepose3d on both sides"
         )
     return kind.from_wire(raw)

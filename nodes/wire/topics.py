@@ -49,8 +49,11 @@ def prefix(kind: type[Message], source: str = "") -> bytes:
 
 
 def envelope(message: Message) -> bytes:
-    """The bytes on the wire."""
-    return prefix(type(message), message.source) + encode(message)
+    """The bytes on the wire. Raises WireError when the message cannot be one."""
+    body = encode(message)
+    if "\0" in message.source:
+        raise WireError(f"source {message.source!r} holds a zero byte, which ends the topic: choose another name")
+    return prefix(type(message), message.source) + body
 
 
 def open_envelope(data: bytes) -> Message:
