@@ -1,0 +1,157 @@
+"""One message of every kind with fixed content, for tests; and what it is for two messages to be the same."""
+
+import math
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from nodes.wire.messages import (
+    CameraHealth,
+    CameraInput,
+    FusionHealth,
+    Keypoints2D,
+    Message,
+    Origin,
+    Person3D,
+    Pose3D,
+    Preview,
+    Session,
+)
+
+START_NS = 1_700_000_000_000_000_000
+
+
+def stamps(source: str = "left", seq: int = 7) -> dict[str, Any]:
+    return {"captured_ns": START_NS, "published_ns": START_NS + 40_000_000, "source": source, "seq": seq}
+
+
+def keypoints(source: str = "left", seq: int = 7, people: int = 2, **changes: Any) -> Keypoints2D:
+    """Two people with 33 joints, of whom one joint is absent."""
+    keypoints_px = np.arange(people * 33 * 2, dtype=np.float32).reshape(people, 33, 2) / 4
+    confidence = np.linspace(0.5, 1.0, people * 33, dtype=np.float32).reshape(people, 33)
+    keypoints_px[:1, 5] = np.nan
+    confidence[:1, 5] = 0.0
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "skeleton": "mediapipe33",
+        "size_wh": (640, 480),
+        "keypoints_px": keypoints_px,
+        "confidence": confidence,
+        "stages_ns": {"queue": 3_000_000},
+    }
+    return Keypoints2D(**{**content, **changes})
+
+
+def person(n_joints: int = 17, **changes: Any) -> Person3D:
+    joints_m = np.arange(n_joints * 3, dtype=np.float32).reshape(n_joints, 3) / 8
+    joints_m[3] = np.nan
+    content: dict[str, Any] = {
+        "id": 12,
+        "joints_m": joints_m,
+        "sigma_m": np.full(n_joints, 0.015625, np.float32),
+        "reprojection_px": np.full(n_joints, 1.5, np.float32),
+        "views": np.full(n_joints, 0x8000_0003, np.uint32),
+        "origin": np.full(n_joints, Origin.TRIANGULATED, np.uint8),
+    }
+    return Person3D(**{**content, **changes})
+
+
+def pose(source: str = "fusion", seq: int = 7, **changes: Any) -> Pose3D:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "skeleton": "coco17",
+        "people": (person(), person(id=13)),
+        "cameras": ("left", "right"),
+        "valid": True,
+        "left_out": {"back": "stale"},
+        "stages_ns": {"interpolate": -1, "queue": 2, "detect": 3, "send": 4, "fuse": 5},
+    }
+    return Pose3D(**{**content, **changes})
+
+
+def camera_health(source: str = "left", seq: int = 7, **changes: Any) -> CameraHealth:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "state": "streaming",
+        "asked_size_wh": (1280, 720),
+        "granted_size_wh": (640, 480),
+        "asked_fps": 30.0,
+        "granted_fps": 25.0,
+        "granted_format": "MJPG",
+        "fps": 24.5,
+        "frames": 100,
+        "dropped": 2,
+        "reconnects": 1,
+        "detect_ms_p50": 31.25,
+        "note": "asked for 1280×720, gives 640×480",
+    }
+    return CameraHealth(**{**content, **changes})
+
+
+def camera_input(**changes: Any) -> CameraInput:
+    content: dict[str, Any] = {
+        "alive": True,
+        "on_time": False,
+        "valid": True,
+        "age_ms": 12.5,
+        "skew_ms": 3.0,
+        "frames": 90,
+        "late": 4,
+        "rejected": {"size": 3},
+        "note": "late",
+    }
+    return CameraInput(**{**content, **changes})
+
+
+def fusion_health(source: str = "fusion", seq: int = 7, **changes: Any) -> FusionHealth:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "cameras": {"left": camera_input(), "right": camera_input(note="", rejected={})},
+        "ticks": 50,
+        "rate_hz": 29.5,
+        "people": 1,
+        "reprojection_px_p50": 2.25,
+        "fused_until_ns": START_NS,
+        "undecodable": 6,
+        "notes": ("left: late", "Küche: is not in the configuration"),
+    }
+    return FusionHealth(**{**content, **changes})
+
+
+def session(source: str = "run_system", seq: int = 7, **changes: Any) -> Session:
+    return Session(**{**stamps(source, seq), "start_ns": START_NS, **changes})
+
+
+def preview(source: str = "left", seq: int = 7, **changes: Any) -> Preview:
+    return Preview(**{**stamps(source, seq), "size_wh": (320, 240), "jpeg": b"\xff\xd8\x00\xff\xd9", **changes})
+
+
+SAMPLES: dict[str, Message] = {
+    "keypoints": keypoints(),
+    "keypoints_of_nobody": keypoints(people=0),
+    "pose": pose(),
+    "pose_of_nobody": pose(people=(), valid=False, left_out={}),
+    "camera_health": camera_health(),
+    "camera_health_unknown": CameraHealth(**stamps(), state="starting"),
+    "fusion_health": fusion_health(),
+    "session": session(),
+    "preview": preview(),
+}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two messages, or parts of them, say the same. NaN is the same as NaN; a dtype counts."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(same(a, b) for a, b in zip(one, other, strict=True))
+    if hasattr(one, "to_wire"):
+        return all(same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    if isinstance(one, float) and math.isnan(one):
+        return math.isnan(other)
+    return bool(one == other)
