@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from nodes.system.process_table import Row, Setup, expand, from_this_machine
+from nodes.system.process_table import Row, Setup, expand
 
 
 def _hub(setup: Setup, _: str) -> list[str]:
@@ -15,12 +15,12 @@ def _hub(setup: Setup, _: str) -> list[str]:
 
 
 def _fusion(setup: Setup, _: str) -> list[str]:
-    hub = ["--hub", from_this_machine(setup.inner), "--hub-outer", from_this_machine(setup.outer)]
+    hub = [] if setup.told_hub is None else ["--hub", setup.told_hub[0], "--hub-outer", setup.told_hub[1]]
     return ["--config", str(setup.config), *hub]
 
 
 def _camera(setup: Setup, camera: str) -> list[str]:
-    return [*_fusion(setup, ""), "--camera", camera, "--wait-for-start"]
+    return ["--camera", camera, "--wait-for-start", *_fusion(setup, camera)]
 
 
 # What runs. A row: name, module, arguments, when it is wanted (default: always). `{camera}`: once for each camera.
@@ -84,8 +84,7 @@ def _live(options: argparse.Namespace) -> int:
     processes = expand(TABLE, setup)
     print("\n".join(str(process) for process in processes), flush=True)
     monitor = Monitor(setup.cameras, prepared.truth)
-    hub = (from_this_machine(setup.inner), from_this_machine(setup.outer))
-    run = LiveRun(processes, monitor, hub, options.seconds)
+    run = LiveRun(processes, monitor, prepared.hub, options.seconds)
     try:
         return run.run(choose_screen(options.headless))
     finally:

@@ -79,22 +79,27 @@ def test_before_anything_came_everything_is_starting(monitor):
     assert status.fusion_state == "starting"
     assert status.ticks == 0
     assert math.isnan(status.latency_p50_ms)
-    assert not monitor.all_prepared()
+    assert not monitor.fusion_heard
+    assert not monitor.cameras_prepared()
 
 
-def test_the_session_may_begin_once_all_cameras_are_past_their_start_and_fusion_listens(monitor):
+def test_cameras_are_prepared_once_all_are_past_their_start(monitor):
     monitor.feed(health("left", state="ready"), 0)
+    assert not monitor.cameras_prepared()
     monitor.feed(health("right", state="starting"), 0)
-    monitor.feed(fusion_health(), 0)
-    assert not monitor.all_prepared()
+    assert not monitor.cameras_prepared()
     monitor.feed(health("right", seq=1, state="reconnecting"), 0)  # unplugged: the others do not wait for it
-    assert monitor.all_prepared()
+    assert monitor.cameras_prepared()
 
 
-def test_fusion_alone_keeps_the_session_from_beginning(monitor):
-    monitor.feed(health("left"), 0)
-    monitor.feed(health("right"), 0)
-    assert not monitor.all_prepared()
+def test_waiting_for_fusion_alone_is_explained(monitor):
+    monitor.feed(health("left", state="ready"), 0)
+    assert monitor.status(0).notes == ()
+    monitor.feed(health("right", state="ready"), 0)
+    assert "compiles its kernels" in monitor.status(0).notes[0]
+    monitor.feed(fusion_health(), 0)
+    assert monitor.fusion_heard
+    assert monitor.status(0).notes == ()
 
 
 def test_a_camera_line_tells_what_the_camera_says_of_itself(monitor):

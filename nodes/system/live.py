@@ -17,6 +17,7 @@ TURN_S = 0.05
 SESSION_PERIOD_NS = 500_000_000
 SESSION_LEAD_NS = 500_000_000  # time for the word to reach every camera before the first frame is due
 LONGEST_PREPARATION_NS = 30_000_000_000  # a camera that is not ready by then joins later
+LONGEST_WAIT_FOR_FUSION_NS = 180_000_000_000  # nothing comes without it, and its first run compiles for a minute
 QUIET_END_NS = 2_000_000_000  # no pose for so long after the last camera ended: that was the last
 MOST_PER_TURN = 1000  # messages; a flood must not keep us from watching
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -92,7 +93,7 @@ class LiveRun:
             self._listen(subscription)
             supervisor.ensure_running(now_ns, self._monitor.ended_cameras())
             self._end_frozen(supervisor, now_ns)
-            if self._begun_ns is None and (self._monitor.all_prepared() or now_ns - began_ns > LONGEST_PREPARATION_NS):
+            if self._begun_ns is None and self._may_begin(now_ns - began_ns):
                 self._begin_session(now_ns)
             self._say_session(bus, now_ns)
             screen.show(self._monitor.status(now_ns, supervisor.crashed), self.seconds)
@@ -106,6 +107,11 @@ class LiveRun:
             if message is None:
                 return
             self._monitor.feed(message, time.monotonic_ns())
+
+    def _may_begin(self, waited_ns: int) -> bool:
+        if not self._monitor.fusion_heard:
+            return waited_ns > LONGEST_WAIT_FOR_FUSION_NS
+        return self._monitor.cameras_prepared() or waited_ns > LONGEST_PREPARATION_NS
 
     def _begin_session(self, now_ns: int) -> None:
         self._begun_ns = now_ns + SESSION_LEAD_NS

@@ -17,6 +17,9 @@ WINDOW_S = 5.0  # what the table tells is about the last seconds
 SILENT_NS = 2_500_000_000  # health comes four times a second, once a second while a camera waits for the start
 
 
+FIRST_RUN = "the cameras wait for fusion; its first run on a machine compiles its kernels, which takes up to a minute"
+
+
 @dataclass(frozen=True)
 class Status:
     """The figures of the last seconds; NaN where nothing is known (yet).
@@ -113,9 +116,14 @@ class Monitor:
         """Cameras whose recording has been played to its end."""
         return {name for name, camera in self.cameras.items() if camera.ended}
 
-    def all_prepared(self) -> bool:
-        """Whether every camera is past its start (waiting, delivering, trying again or done) and fusion listens."""
-        return self._fusion is not None and all(camera.prepared for camera in self.cameras.values())
+    @property
+    def fusion_heard(self) -> bool:
+        """Whether fusion has ever spoken: it listens from then on."""
+        return self._fusion is not None
+
+    def cameras_prepared(self) -> bool:
+        """Whether every camera is past its start: waiting, delivering, trying again or done."""
+        return all(camera.prepared for camera in self.cameras.values())
 
     def last_word_ns(self) -> int:
         """When the last pose or word of a camera came; 0 before the first."""
@@ -159,7 +167,7 @@ class Monitor:
 
     def _notes(self) -> tuple[str, ...]:
         if self._fusion is None:
-            return ()
+            return (FIRST_RUN,) if self.cameras_prepared() else ()
         foreign = self._fusion.undecodable
         dropped = (f"{foreign} messages on the bus were broken or not ours; they were dropped",) if foreign else ()
         return self._fusion.notes + dropped

@@ -11,7 +11,7 @@ from configs.load import load_config
 from configs.schema import Config, VideoSource
 from nodes.system.accuracy import Truth, load_truth
 from nodes.system.ports import holder_of, port_of
-from nodes.system.process_table import Setup
+from nodes.system.process_table import Setup, from_this_machine
 from nodes.wire.errors import WireError
 
 
@@ -20,6 +20,7 @@ class Prepared:
     """What a live run needs, found to be right."""
 
     setup: Setup
+    hub: tuple[str, str]  # inner and outer address, as reached from this machine
     truth: Truth | None
 
 
@@ -34,8 +35,16 @@ def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Pr
     inner, outer = hub_addresses(config, hub_port)
     for address in (inner, outer):
         check_port(address)
-    setup = Setup(config_path.resolve(), tuple(config.cameras), inner, outer, config.hub.trust_network)
-    return Prepared(setup, truth)
+    reached = (from_this_machine(inner), from_this_machine(outer))
+    setup = Setup(
+        config=_short(config_path),
+        cameras=tuple(config.cameras),
+        inner=inner,
+        outer=outer,
+        trust_network=config.hub.trust_network,
+        told_hub=None if reached == (config.hub.inner, config.hub.outer) else reached,
+    )
+    return Prepared(setup, reached, truth)
 
 
 def check_calibration(config: Config) -> None:
@@ -73,3 +82,9 @@ def check_port(address: str) -> None:
             f"port {port_of(address)}, which the hub needs for {address}, is in use by {holder}. "
             "Stop that, or take other ports: --hub-port 7555, or `hub:` in the configuration"
         )
+
+
+def _short(path: Path) -> Path:
+    """The path from the working folder, which the processes share, where it lies below it: commands are shown."""
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -11,7 +11,8 @@ from pathlib import Path
 class Setup:
     """What the rows of a table depend on: one live session.
 
-    inner, outer: addresses that the hub listens on. cameras: names, in the order of the configuration.
+    inner, outer: addresses that the hub listens on. told_hub: the addresses that nodes must be told because they are
+    not those of the configuration. cameras: names, in the order of the configuration.
     """
 
     config: Path
@@ -19,6 +20,7 @@ class Setup:
     inner: str
     outer: str
     trust_network: bool = False
+    told_hub: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

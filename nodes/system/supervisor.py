@@ -85,21 +85,20 @@ class Supervisor:
 
         hurry: asked again and again; once true, nothing is waited for any more (a second Ctrl-C).
         """
-        entries = list(self._entries.values())
+        entries = list(self._entries.items())
         for wave in (entries[1:], entries[:1]):
             for signum, patience_s in STOP_STEPS:
-                for entry in wave:
+                for _, entry in wave:
                     entry.child.send(signum)
-                self._wait(wave, patience_s, (lambda: False) if signum is signal.SIGKILL else hurry)
-        now_ns = time.monotonic_ns()
-        for name, entry in self._entries.items():
-            self._notice(name, entry, now_ns, stopping=True)
+                self._wait(dict(wave), patience_s, (lambda: False) if signum is signal.SIGKILL else hurry)
+            for name, entry in wave:
+                self._notice(name, entry, time.monotonic_ns(), stopping=True)
 
-    def _wait(self, wave: Sequence[_Entry], patience_s: float, hurry: Callable[[], bool]) -> None:
+    def _wait(self, wave: dict[str, _Entry], patience_s: float, hurry: Callable[[], bool]) -> None:
         deadline = time.monotonic() + patience_s
-        while any(entry.child.alive() for entry in wave) and time.monotonic() < deadline and not hurry():
-            for entry in wave:
-                self._pass_on(entry.child.process.name, entry.child.read_lines())  # a full pipe would block its end
+        while any(entry.child.alive() for entry in wave.values()) and time.monotonic() < deadline and not hurry():
+            for name, entry in wave.items():
+                self._pass_on(name, entry.child.read_lines())  # a full pipe would block its end
             time.sleep(POLL_S)
 
     def _notice(self, name: str, entry: _Entry, now_ns: int, stopping: bool = False) -> None:
