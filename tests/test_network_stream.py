@@ -100,7 +100,7 @@ def send_mjpeg(connection: socket.socket) -> None:
         time.sleep(PERIOD_MS / 1000)
 
 
-def send_mpegts(connection: socket.socket) -> None:
+def send_mpegts(connection: socket.socket, **encoding: str) -> None:
     class Wire:
         def write(self, data: bytes) -> int:
             connection.sendall(data)
@@ -112,7 +112,7 @@ def send_mpegts(connection: socket.socket) -> None:
     stream: Any = container.add_stream("libx264", rate=1000 // PERIOD_MS)
     stream.width, stream.height, stream.pix_fmt = *SIZE_WH, "yuv420p"
     stream.codec_context.time_base = Fraction(1, 1000)
-    stream.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "20"}
+    stream.options = encoding or {"preset": "ultrafast", "tune": "zerolatency", "g": "20"}
     begun_ms = time.time_ns() // 1_000_000
     while True:
         now_ms = time.time_ns() // 1_000_000
@@ -141,6 +141,20 @@ def test_arrival_is_when_a_frame_came_in_not_when_ffmpeg_let_it_out(send):
         assert abs(statistics.median(offsets_ms(source, 30))) < PERIOD_MS / 2
         assert source.stamped_by == "arrival"
         source.close()
+
+
+def test_with_reordered_frames_each_keeps_its_own_time():
+    """B frames delay all pictures alike; a mixed-up one would be a whole frame off."""
+
+    def send(connection: socket.socket) -> None:
+        send_mpegts(connection, preset="ultrafast", bf="2", g="20", **{"rc-lookahead": "0", "x264-params": "b-adapt=0"})
+
+    with http_server(send) as port:
+        source = NetworkStream(f"http://127.0.0.1:{port}/cam", "tcp", LONG_S)
+        offsets = offsets_ms(source, 40)[10:]
+        source.close()
+    off_ms = [abs(offset - statistics.median(offsets)) for offset in offsets]
+    assert statistics.quantiles(off_ms, n=10)[-1] < PERIOD_MS / 2
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])

@@ -11,9 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from configs.errors import ConfigError
-from configs.schema import VideoSource
-from nodes.sources.opening import open_source
 from nodes.sources.source import Frame, SourceError
 from nodes.sources.video_file import VideoFile
 from tests.numbered_clips import SIZE_WH, mean_rgb, number_in, picture_of, write_clip, write_red_clip
@@ -249,9 +246,3 @@ def test_closing_wakes_a_read_that_waits_for_its_time(clip):
     assert frames == [None]
     with pytest.raises(SourceError, match="after close"):
         source.read()
-
-
-def test_a_wrong_path_in_the_configuration_is_no_cable_to_wait_for(tmp_path):
-    wrong = VideoSource(source="video", path=tmp_path / "clip.mp4")
-    with pytest.raises(ConfigError, match=r"cameras\.left\.path: .*does not exist"):
-        open_source("left", wrong, None, 0)

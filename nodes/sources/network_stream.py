@@ -19,6 +19,7 @@ NS_PER_S = 1_000_000_000
 # FFmpeg hands a frame over when it has seen the beginning of the next one, in MPEG-TS of the one after that (measured
 # with the time drawn into the picture, docs/sources.md). A frame arrived when that many frames earlier came out.
 FRAMES_HELD_BACK = {"rtsp": 1, "mpegts": 2, "mpjpeg": 0}
+MOST_REORDERED = 32  # more than any codec holds back
 WITHOUT_OWN_TIME = {"mpjpeg", "mjpeg"}  # FFmpeg counts up at 25 fps there
 
 
@@ -82,6 +83,7 @@ class NetworkStream:
 
     def _decode(self, stream: Any) -> Iterator[tuple[Any, int]]:
         packets = self._container.demux(stream)
+        captured_ns: dict[int | None, int] = {}  # by time stamp: with B frames pictures come out in another order
         while True:
             try:
                 packet = next(packets, None)
@@ -90,16 +92,18 @@ class NetworkStream:
             if packet is None:
                 return
             self._arrivals.append(time.time_ns())
-            captured_ns = self._stamp(packet)
+            captured_ns[packet.pts] = self._stamp(packet)
+            if len(captured_ns) > MOST_REORDERED:
+                captured_ns.pop(next(iter(captured_ns)))
             try:
                 decoded = packet.decode()
             except FFmpegError:
                 continue  # a lost datagram spoils single frames; if all are spoilt, none comes, and that is seen
             for picture in decoded:
-                yield picture, captured_ns
+                if picture.pts in captured_ns:
+                    yield picture, captured_ns.pop(picture.pts)
 
     def _stamp(self, packet: Any) -> int:
-        """Without reordered frames, which no camera sends live, a packet comes out as the picture it holds."""
         sender_ns = None
         if packet.has_sidedata("prft"):
             (sender_us,) = struct.unpack_from("<q", bytes(packet.get_sidedata("prft")))
