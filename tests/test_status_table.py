@@ -1,0 +1,67 @@
+"""What stands in the terminal: complete at eighty columns, and never a NaN."""
+
+import math
+
+import pytest
+from rich.console import Console
+
+from nodes.system.camera_figures import CameraStatus
+from nodes.system.monitor import Monitor, Status
+from nodes.system.status_table import plain_line, render
+
+LONG = "rtsp://192.168.1.23/stream1: connection refused; trying again in 1.6 s"
+
+
+@pytest.fixture
+def status() -> Status:
+    cameras = (
+        CameraStatus("front", "streaming", 7.6, 1520, 3400, 118.2, 3.1, ""),
+        CameraStatus("back", "reconnecting", math.nan, 880, 900, 119.0, math.nan, LONG),
+        CameraStatus("left_corner_2", "silent", math.nan, 312, 7, math.nan, math.nan, "no word from it for 4 s"),
+    )
+    return Status(
+        cameras=cameras,
+        fusion_state="running",
+        ticks=100,
+        rate_hz=14.8,
+        latency_p50_ms=182.4,
+        latency_p95_ms=260.3,
+        reprojection_px=4.21,
+        people=1,
+        error_mm=21.4,
+        has_truth=True,
+        notes=("2 of 3 cameras contribute",),
+    )
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_says_everything_and_fits(status, width):
+    console = Console(width=width, record=True, force_terminal=False)
+    with console.capture() as capture:
+        console.print(render(status, 12.0))
+    text = capture.get()
+    lines = text.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= width
+    front = next(line for line in lines if "front" in line)
+    assert front.split() == ["front", "streaming", "7.6", "1520", "3400", "118.2", "3.1"]
+    assert "fusion running  14.8 Hz  latency p50 182 p95 260 ms" in text
+    assert "people 1  reprojection 4.2 px  error 21.4 mm" in text
+    assert "2 of 3 cameras contribute" in text
+    assert LONG in text.replace("\n", " ")
+    assert "nan" not in text
+
+
+def test_the_plain_line_names_what_is_wrong(status):
+    text = plain_line(status, 12.0)
+    assert "\n" not in text
+    assert text.startswith("  12.0 s | fusion running  14.8 Hz")
+    assert "front 7.6 fps," in text
+    assert f"back - fps (reconnecting: {LONG})" in text
+    assert "left_corner_2 - fps (silent: no word from it for 4 s)" in text
+
+
+def test_before_the_first_pose_and_without_truth_nothing_is_claimed():
+    text = plain_line(Monitor(("left",)).status(0), 0.0)
+    assert "fusion starting  no pose yet" in text
+    assert "error" not in text
+    assert "left - fps (starting)" in text
