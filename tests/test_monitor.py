@@ -157,11 +157,11 @@ def test_a_camera_that_most_poses_did_without_is_told_and_a_single_late_frame_is
     assert line(monitor, "left", S).note == "left out: stale"
 
 
-def test_a_process_that_is_down_is_told_at_once(monitor):
+def test_a_process_that_crashed_is_told_at_once(monitor):
     monitor.feed(health("left", fps=10.0), 0)
     monitor.feed(fusion_health(), 0)
-    status = monitor.status(0, down=["left", "fusion"])
-    assert (status.cameras[0].state, status.fusion_state) == ("down", "down")
+    status = monitor.status(0, restarting=["left", "fusion"])
+    assert (status.cameras[0].state, status.fusion_state) == ("restarting", "restarting")
     assert status.cameras[0].note == "its process has ended; it starts again by itself"
     assert math.isnan(status.cameras[0].fps)
     assert status.cameras[1].state == "starting"

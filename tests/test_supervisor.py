@@ -84,6 +84,17 @@ def test_a_killed_process_comes_back_and_is_counted(supervise, said):
     assert "was ended by SIGKILL; it starts again in 0.2 s" in said.by("one")
 
 
+def test_a_crashed_process_counts_as_restarting_until_it_speaks_again(supervise):
+    supervisor = supervise(one=SLEEP, two=SLEEP)
+    run_until(supervisor, lambda: supervisor.pid("one") and supervisor.pid("two"))
+    assert supervisor.restarting({}) == set()  # the first start is no restart
+    os.kill(supervisor.pid("one"), signal.SIGKILL)
+    run_until(supervisor, lambda: supervisor.restarting({}) == {"one"})
+    run_until(supervisor, lambda: supervisor.restarts["one"])
+    assert supervisor.restarting({"one": supervisor.started_ns("one") - 1}) == {"one"}
+    assert supervisor.restarting({"one": supervisor.started_ns("one")}) == set()
+
+
 def test_a_crash_loop_waits_longer_each_time(supervise, said):
     supervisor = supervise(one="raise SystemExit(1)")
     run_until(supervisor, lambda: len(said.by("one")) >= 3)
@@ -128,7 +139,6 @@ def test_stop_ends_the_polite_and_the_stubborn_and_what_they_started(supervise, 
     supervisor.stop()
     _gone, alive = psutil.wait_procs(tree, timeout=5)
     assert not alive
-    assert supervisor.crashed == ["polite", "stubborn", "parent"]  # ended by signals, and stopped: nothing comes back
 
 
 def test_stop_lets_processes_finish_what_they_are_doing(supervise, said):

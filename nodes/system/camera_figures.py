@@ -80,11 +80,11 @@ class CameraFigures:
             return NAN
         return (self.frames - self._first_frames) / span_ns * 1e9
 
-    def status(self, now_ns: int, silent_after_ns: int, down: bool) -> CameraStatus:
-        """The line of the table. down: its process has ended and is not there at the moment."""
+    def status(self, now_ns: int, silent_after_ns: int, restarting: bool) -> CameraStatus:
+        """The line of the table. restarting: its process crashed and has not spoken since."""
         silence_ns = now_ns - self._received_ns
         silent = self.health is not None and not self.ended and silence_ns > silent_after_ns
-        state = "down" if down else "silent" if silent else self.health.state if self.health else "starting"
+        state = "restarting" if restarting else "silent" if silent else self.health.state if self.health else "starting"
         delivers = state == "streaming"
         return CameraStatus(
             name=self.name,
@@ -99,7 +99,7 @@ class CameraFigures:
 
     def _note(self, state: str, silence_ns: int) -> str:
         """What is to be said: by the camera itself, and while it delivers also by fusion."""
-        if state == "down":
+        if state == "restarting":
             return "its process has ended; it starts again by itself"
         if state == "silent":
             return f"no word from it for {silence_ns / 1e9:.0f} s"

@@ -96,7 +96,8 @@ class LiveRun:
             if self._begun_ns is None and self._may_begin(now_ns - began_ns):
                 self._begin_session(now_ns)
             self._say_session(bus, now_ns)
-            screen.show(self._monitor.status(now_ns, supervisor.crashed), self.seconds)
+            restarting = supervisor.restarting(self._monitor.last_heard_ns)
+            screen.show(self._monitor.status(now_ns, restarting), self.seconds)
             if self._finished(supervisor, now_ns):
                 return
             time.sleep(TURN_S)

@@ -130,11 +130,13 @@ class Monitor:
         heard_ns = [self.last_heard_ns.get(name, 0) for name in self.cameras]
         return max(self.poses.last_received_ns, *heard_ns)
 
-    def status(self, now_ns: int, down: Collection[str] = ()) -> Status:
-        """The figures for the table. down: processes that have ended and are not there at the moment."""
+    def status(self, now_ns: int, restarting: Collection[str] = ()) -> Status:
+        """The figures for the table. restarting: processes that crashed and have not spoken since."""
         return Status(
-            cameras=tuple(camera.status(now_ns, SILENT_NS, camera.name in down) for camera in self.cameras.values()),
-            fusion_state="down" if "fusion" in down else self._fusion_state(now_ns),
+            cameras=tuple(
+                camera.status(now_ns, SILENT_NS, camera.name in restarting) for camera in self.cameras.values()
+            ),
+            fusion_state="restarting" if "fusion" in restarting else self._fusion_state(now_ns),
             ticks=self.poses.ticks,
             rate_hz=self._latency_ms.rate_hz(now_ns),
             latency_p50_ms=self._latency_ms.percentile(now_ns, 50),

@@ -92,7 +92,7 @@ def render(status: Status, seconds: float) -> Group:
     for camera in status.cameras:
         table.add_row(*_row(camera))
     of_cameras = [f"{camera.name}: {camera.note}" for camera in status.cameras if camera.note]  # too long for a column
-    notes = [Text(note, style="yellow") for note in (*of_cameras, *status.notes)]
+    notes = [Text(note, style="yellow") for note in dict.fromkeys((*of_cameras, *status.notes))]
     return Group(table, _fusion(status), _quality(status), *notes, Text(f"{seconds:.0f} s  Ctrl-C stops", style="dim"))
 
 

@@ -5,7 +5,7 @@ It ends its own children only. Times are monotonic nanoseconds, so that a laptop
 
 import signal
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nodes.system.child import Child
@@ -46,10 +46,15 @@ class Supervisor:
         """Processes that have found a mistake of the user's (exit code 2) and are not started again."""
         return [name for name, entry in self._entries.items() if entry.state.exit_code == USER_MISTAKE]
 
-    @property
-    def crashed(self) -> list[str]:
-        """Processes that are down at the moment and will be started again."""
-        return [name for name, entry in self._entries.items() if entry.state.exit_code not in (None, 0, USER_MISTAKE)]
+    def restarting(self, last_heard_ns: Mapping[str, int]) -> set[str]:
+        """Processes that are down and will be started again, or have been and did not speak since."""
+        names = set()
+        for name, entry in self._entries.items():
+            crashed = entry.state.exit_code not in (None, 0, USER_MISTAKE)
+            loads_again = entry.restarts > 0 and last_heard_ns.get(name, 0) < (entry.state.started_ns or 0)
+            if crashed or (entry.state.alive and loads_again):
+                names.add(name)
+        return names
 
     def pid(self, name: str) -> int | None:
         """Of the present life; None when it is down."""
