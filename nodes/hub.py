@@ -54,6 +54,8 @@ def _bound(
             f"{address} listens beyond this machine, unencrypted and open to everybody there. If that network is your "
             "own, say so: `hub: {trust_network: true}` in the configuration, or --trust-network"
         )
+    if not 0 < _port(address) < 65536:
+        raise WireError(f"{address!r} has no port from 1 to 65535; an address looks like tcp://127.0.0.1:5555")
     socket = context.socket(kind)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_ENVELOPE)  # a peer that sends more is disconnected by libzmq
     socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
@@ -71,9 +73,15 @@ def _bound(
     return socket
 
 
+def _port(address: str) -> int:
+    """The port of an address, 0 when it has none; libzmq itself would take 99999 for 34463."""
+    digits = address.rpartition(":")[2]
+    return int(digits) if digits.isascii() and digits.isdigit() else 0
+
+
 def _holder(address: str) -> str:
     """Who listens on the port of an address, as far as this user may know."""
-    port = int(address.rpartition(":")[2])
+    port = _port(address)
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
