@@ -1,0 +1,5 @@
+"""Fixtures that tests of several files use."""
+
+from tests.hub import hub
+
+__all__ = ["hub"]
