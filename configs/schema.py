@@ -117,8 +117,8 @@ class Smoothing(Section):
 
     kind: Literal["kalman", "one_euro", "none"] = "kalman"
     acceleration_m_s2: PositiveFloat = Field(20.0, description="kalman: how fast joints may change their speed (std)")
-    min_cutoff_hz: PositiveFloat = Field(1.5, description="one_euro: cut-off at rest")
-    beta: NonNegativeFloat = Field(1.0, description="one_euro: rise of the cut-off with speed, Hz per m/s")
+    min_cutoff_hz: PositiveFloat = Field(2.0, description="one_euro: cut-off at rest")
+    beta: NonNegativeFloat = Field(20.0, description="one_euro: rise of the cut-off with speed, Hz per m/s")
     max_gap_ms: NonNegativeFloat = Field(
         250.0, description="an unseen joint is carried on so long, marked as predicted"
     )

@@ -1,7 +1,7 @@
 """From free-running cameras to ticks: at each tick, every camera's keypoints interpolated to that very instant.
 
 Ticks stand on an even grid from the first frame on. A tick is emitted when every camera worth waiting for has a frame
-at or past it. Nearest-frame grouping, the usual way, costs centimetres on a moving wrist (benchmarks/subframe.py).
+at or past it. Nearest-frame grouping, the usual way, is several times worse at walking speed (benchmarks/subframe.py).
 Pure: what it does depends on the messages, their stamps and their order alone.
 """
 
