@@ -70,13 +70,16 @@ def ffmpeg_server(clip: Path, url: str, *encoding: str) -> contextlib.AbstractCo
 
 @contextlib.contextmanager
 def http_server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """Gives its port; `answer` is called with the one connection, until that breaks."""
+    """Gives its port; `answer` is called with each connection, one after the other, until it breaks."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
-        with contextlib.suppress(OSError):
-            connection, _ = listener.accept()
-            with connection:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
                 connection.recv(65536)
                 answer(connection)
 
@@ -253,6 +256,34 @@ def test_a_server_that_falls_silent_is_lost():
             offsets_ms(source, 20)
         source.close()
         thaw.set()
+
+
+def test_data_that_hold_no_pictures_are_given_up():
+    """The server goes on sending, so nothing times out by itself."""
+
+    def send(connection: socket.socket) -> None:
+        class Spoiling:
+            frames = 0
+
+            def sendall(self, data: bytes) -> None:
+                self.frames += 1
+                connection.sendall(data if self.frames < 10 else data.replace(b"\xff", b"\x00"))
+
+        send_mjpeg(Spoiling())  # type: ignore[arg-type]
+
+    with http_server(send) as port:
+        source = NetworkStream(f"http://127.0.0.1:{port}/cam", "tcp", 0.5)
+        with pytest.raises(SourceError, match="no picture can be decoded"):
+            offsets_ms(source, 20)
+        source.close()
+
+
+def test_a_server_that_wants_a_password_is_said_to():
+    def refuse(connection: socket.socket) -> None:
+        connection.sendall(b'HTTP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic realm="cam"\r\n\r\n')
+
+    with http_server(refuse) as port, pytest.raises(SourceError, match="give user and password in the url"):
+        NetworkStream(f"http://127.0.0.1:{port}/cam", "tcp", LONG_S)
 
 
 def test_no_server_is_said_without_user_and_password():

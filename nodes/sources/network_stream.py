@@ -16,6 +16,7 @@ from nodes.sources.source import Frame, Granted, SourceError
 from nodes.sources.stream_clock import StreamClock
 
 NS_PER_S = 1_000_000_000
+FIRST_PICTURE_S = 12.0  # decoding begins at a key frame, and some cameras send one in ten seconds
 # FFmpeg hands a frame over when it has seen the beginning of the next one, in MPEG-TS of the one after that (measured
 # with the time drawn into the picture, docs/sources.md). A frame arrived when that many frames earlier came out.
 FRAMES_HELD_BACK = {"rtsp": 1, "mpegts": 2, "mpjpeg": 0}
@@ -62,11 +63,10 @@ class NetworkStream:
         """The next frame. Frames whose time would not lie behind the last one's are left out."""
         with self._guard:
             for picture, captured_ns in self._frames:
+                frame_id, self._next_id = self._next_id, self._next_id + 1
                 if captured_ns > self._last_ns:
                     self._last_ns = captured_ns
-                    frame = Frame(picture.to_ndarray(format="rgb24"), captured_ns, self._next_id)
-                    self._next_id += 1
-                    return frame
+                    return Frame(picture.to_ndarray(format="rgb24"), captured_ns, frame_id)
             raise SourceError(f"{self.address}: the server ended the stream; check that it still runs")
 
     def close(self) -> None:
@@ -83,6 +83,7 @@ class NetworkStream:
 
     def _decode(self, stream: Any) -> Iterator[tuple[Any, int]]:
         packets = self._container.demux(stream)
+        give_up_at_s = time.monotonic() + max(self._timeout_s, FIRST_PICTURE_S)
         captured_ns: dict[int | None, int] = {}  # by time stamp: with B frames pictures come out in another order
         while True:
             try:
@@ -95,13 +96,15 @@ class NetworkStream:
             captured_ns[packet.pts] = self._stamp(packet)
             if len(captured_ns) > MOST_REORDERED:
                 captured_ns.pop(next(iter(captured_ns)))
-            try:
-                decoded = packet.decode()
-            except FFmpegError:
-                continue  # a lost datagram spoils single frames; if all are spoilt, none comes, and that is seen
-            for picture in decoded:
+            for picture in _decoded(packet):
                 if picture.pts in captured_ns:
                     yield picture, captured_ns.pop(picture.pts)
+                    give_up_at_s = time.monotonic() + self._timeout_s
+            if time.monotonic() > give_up_at_s:
+                raise SourceError(
+                    f"{self.address} sends data of which no picture can be decoded; try transport: tcp, another codec "
+                    "in the camera's settings, or a key frame every second"
+                )
 
     def _stamp(self, packet: Any) -> int:
         sender_ns = None
@@ -122,6 +125,14 @@ class NetworkStream:
             advice = "check that the server runs, and the address, with: ffplay " + self.address
         reason = getattr(error, "strerror", None) or str(error)
         return SourceError(f"{self.address} {what} ({reason}); {advice}")
+
+
+def _decoded(packet: Any) -> list[Any]:
+    """Its pictures; none when it is spoilt, as by a lost datagram."""
+    try:
+        return list(packet.decode())
+    except FFmpegError:
+        return []
 
 
 def without_password(url: str) -> str:
