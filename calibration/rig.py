@@ -96,12 +96,17 @@ def _refuse_wrong_camera(camera: Camera) -> None:
         raise CalibrationError(f"{label}: size {width}x{height} is not a picture size")
     if camera.K.shape != (3, 3) or not np.isfinite(camera.K).all() or camera.K[0, 0] <= 0 or camera.K[1, 1] <= 0:
         raise CalibrationError(f"{label}: the matrix must be 3x3, finite, with positive focal lengths, not {camera.K}")
-    pinhole.pad_distortion(camera.dist)
+    if camera.K[1, 0] != 0.0 or not np.allclose(camera.K[2], (0.0, 0.0, 1.0)):
+        raise CalibrationError(f"{label}: the matrix must be of the form fx s cx / 0 fy cy / 0 0 1, not {camera.K}")
+    try:
+        pinhole.pad_distortion(camera.dist)
+    except CalibrationError as error:
+        raise CalibrationError(f"{label}: {error}") from error
     if not np.isfinite(camera.dist).all():
         raise CalibrationError(f"{label}: distortion {camera.dist} is not finite")
     T = camera.T_cam_world
-    if T.shape != (4, 4) or not np.isfinite(T).all():
-        raise CalibrationError(f"{label}: the pose must be a finite 4x4 matrix, not {T}")
+    if T.shape != (4, 4) or not np.isfinite(T).all() or not np.allclose(T[3], (0.0, 0.0, 0.0, 1.0)):
+        raise CalibrationError(f"{label}: the pose must be a finite 4x4 matrix with last row 0 0 0 1, not {T}")
     R = T[:3, :3]
     if not np.allclose(R @ R.T, np.eye(3), atol=1e-4) or np.linalg.det(R) < 0:
         raise CalibrationError(f"{label}: its rotation is not a rotation (R·Rᵀ is not 1): calibrate it again")
