@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from nodes.system import supervisor as supervisor_module
+from nodes.system.priority import STEP
 from nodes.system.process_table import Process, Row, Setup, expand, from_this_machine
 from nodes.system.supervisor import Supervisor
 
@@ -170,6 +171,25 @@ def test_a_frozen_process_is_ended_and_comes_back(supervise, said):
     supervisor.kill_frozen("one", "silent for 10 s")
     run_until(supervisor, lambda: said.by("one").count("up") == 2)
     assert supervisor.restarts == {"one": 1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+def test_a_process_steps_back_once_in_each_life(supervise):
+    code = "import threading, time; threading.Thread(target=time.sleep, args=(600,)).start(); print('up', flush=True)"
+    supervisor = supervise(one=code, two=SLEEP)
+    run_until(supervisor, lambda: supervisor.pid("one") and len(psutil.Process(supervisor.pid("one")).threads()) == 2)
+
+    def priorities() -> set[int]:
+        pid = supervisor.pid("one")
+        return {os.getpriority(os.PRIO_PROCESS, thread.id) for thread in psutil.Process(pid).threads()}
+
+    before = priorities()
+    supervisor.let_step_back({"one"})
+    assert priorities() == {max(STEP, each) for each in before}
+    assert os.getpriority(os.PRIO_PROCESS, supervisor.pid("two")) in before
+    os.kill(supervisor.pid("one"), signal.SIGKILL)
+    run_until(supervisor, lambda: supervisor.restarts["one"] and supervisor.pid("one"))
+    assert priorities() == before  # a new life starts in front again
 
 
 def test_children_die_with_a_supervisor_that_is_killed(tmp_path):

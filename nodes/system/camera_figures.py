@@ -68,6 +68,10 @@ class CameraFigures:
         return self.health is not None and self.health.state == "ended"
 
     @property
+    def streaming(self) -> bool:
+        return self.health is not None and self.health.state == "streaming"
+
+    @property
     def prepared(self) -> bool:
         """Whether it is past its start: ready, delivering, looking for its source, or done."""
         return self.health is not None and self.health.state != "starting"

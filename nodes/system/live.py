@@ -93,10 +93,11 @@ class LiveRun:
             self._listen(subscription)
             supervisor.ensure_running(now_ns, self._monitor.ended_cameras())
             self._end_frozen(supervisor, now_ns)
+            restarting = supervisor.restarting(self._monitor.last_heard_ns)
+            supervisor.let_step_back(self._monitor.streaming_cameras() - restarting)
             if self._begun_ns is None and self._may_begin(now_ns - began_ns):
                 self._begin_session(now_ns)
             self._say_session(bus, now_ns)
-            restarting = supervisor.restarting(self._monitor.last_heard_ns)
             screen.show(self._monitor.status(now_ns, restarting), self.seconds)
             if self._finished(supervisor, now_ns):
                 return

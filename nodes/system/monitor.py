@@ -116,6 +116,10 @@ class Monitor:
         """Cameras whose recording has been played to its end."""
         return {name for name, camera in self.cameras.items() if camera.ended}
 
+    def streaming_cameras(self) -> set[str]:
+        """Cameras that deliver frames, as far as they have said."""
+        return {name for name, camera in self.cameras.items() if camera.streaming}
+
     @property
     def fusion_heard(self) -> bool:
         """Whether fusion has ever spoken: it listens from then on."""

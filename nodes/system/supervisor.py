@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nodes.system.child import Child
+from nodes.system.priority import step_back
 from nodes.system.process_table import Process
 from nodes.system.restart import USER_MISTAKE, Action, ProcessState, next_action, wait_ns
 
@@ -26,6 +27,7 @@ class _Entry:
     child: Child
     state: ProcessState
     restarts: int = 0
+    stepped_back: bool = False
 
 
 class Supervisor:
@@ -77,8 +79,17 @@ class Supervisor:
                     self._say(name, "ended without a fault although it is still wanted; started again")
                 entry.child.start()
                 entry.state = entry.state.started(now_ns)
+                entry.stepped_back = False
             elif action is Action.STOP:
                 entry.child.send(signal.SIGINT)
+
+    def let_step_back(self, names: Collection[str]) -> None:
+        """Give these less of the processor than the others, once in each of their lives."""
+        for name in names:
+            entry = self._entries[name]
+            if not entry.stepped_back and entry.child.pid is not None and entry.state.alive:
+                step_back(entry.child.pid)
+                entry.stepped_back = True
 
     def kill_frozen(self, name: str, reason: str) -> None:
         """End a process that lives but does nothing; it is then started again as after a crash."""
