@@ -37,7 +37,7 @@ def save_rig(rig: CameraRig, path: str | Path) -> None:
     path = Path(path)
     document = {f"cam_{index}": _table_of(camera) for index, camera in enumerate(rig.cameras)}
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(tomli_w.dumps(document))
+    temporary.write_text(tomli_w.dumps(document), encoding="utf-8")
     temporary.replace(path)
 
 
@@ -62,7 +62,7 @@ def _table_of(camera: Camera) -> dict[str, Any]:
 
 def _read_toml(path: Path) -> CameraRig:
     try:
-        document = tomllib.loads(path.read_text())
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CalibrationError(f"this is not TOML: {error}") from error
     tables = {key: table for key, table in document.items() if isinstance(table, dict) and "matrix" in table}

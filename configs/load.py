@@ -22,7 +22,7 @@ def load_config(path: str | Path) -> schema.Config:
     if not path.is_file():
         raise ConfigError(f"configuration {path} does not exist; try configs/demo.yaml, or copy configs/webcams.yaml")
     try:
-        document = yaml.safe_load(path.read_text())
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not YAML: {error}") from error
     if not isinstance(document, dict):
