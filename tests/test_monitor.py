@@ -130,19 +130,21 @@ def test_counts_go_on_over_a_restart_of_the_camera(monitor):
     assert camera.fps == pytest.approx(7.0)  # (120 - 50) frames in 10 s, the break included
 
 
-def camera_input(note: str, on_time: bool) -> CameraInput:
-    return CameraInput(alive=True, on_time=on_time, valid=True, age_ms=90.0, skew_ms=41.0, frames=9, late=2, note=note)
+def camera_input(note: str, alive: bool = True, valid: bool = True) -> CameraInput:
+    return CameraInput(alive=alive, on_time=False, valid=valid, age_ms=90.0, skew_ms=41.0, frames=9, late=2, note=note)
 
 
-def test_what_fusion_says_about_a_late_camera_stands_in_its_line(monitor):
+@pytest.mark.parametrize(("alive", "valid", "told"), [(False, True, True), (True, False, True), (True, True, False)])
+def test_fusion_is_heard_about_a_camera_that_is_dead_or_wrong_and_not_about_a_late_frame(monitor, alive, valid, told):
     monitor.feed(health("left"), 0)
-    monitor.feed(fusion_health(cameras={"left": camera_input("frames come late", on_time=False)}), 0)
-    assert (line(monitor, "left", S).skew_ms, line(monitor, "left", S).note) == (41.0, "frames come late")
+    monitor.feed(fusion_health(cameras={"left": camera_input("what is wrong", alive, valid)}), 0)
+    assert line(monitor, "left", S).skew_ms == 41.0
+    assert line(monitor, "left", S).note == ("what is wrong" if told else "")
 
 
 def test_before_its_first_frame_a_camera_is_not_blamed_for_having_none(monitor):
     monitor.feed(health("left", state="ready"), 0)
-    monitor.feed(fusion_health(cameras={"left": camera_input("no frames yet", on_time=False)}), 0)
+    monitor.feed(fusion_health(cameras={"left": camera_input("no frames yet", alive=False)}), 0)
     assert line(monitor, "left", S).note == ""
 
 

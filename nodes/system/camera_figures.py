@@ -111,6 +111,6 @@ class CameraFigures:
         if state != "streaming" or own:
             return own
         reasons = [reason for reason in self._left_out if reason]
-        if self.input and self.input.note and not self.input.on_time:
+        if self.input and not (self.input.alive and self.input.valid):
             return self.input.note
         return f"left out: {reasons[-1]}" if len(reasons) > len(self._left_out) / 2 else ""
