@@ -31,7 +31,8 @@ TABLE = (
     Row("{camera}", "nodes.camera", _camera),
 )
 
-NEEDED = ("pydantic", "yaml", "numba", "tomli_w", "psutil", "rich", "av", "cv2", "mediapipe")  # of the extra `live`
+# What the extra `live` brings; asked for by name, without importing.
+NEEDED = ("numpy", "zmq", "msgpack", "pydantic", "yaml", "numba", "psutil", "rich", "tomli_w", "av", "cv2", "mediapipe")
 EXAMPLES = """\
 examples:
   python run_system.py                                        the demo: four rendered cameras, no hardware
@@ -87,9 +88,12 @@ def _live(options: argparse.Namespace) -> int:
     run = LiveRun(processes, monitor, prepared.hub, options.seconds)
     try:
         return run.run(choose_screen(options.headless))
-    finally:
+    finally:  # also after a fault of ours: what was measured until then is kept
         if options.summary is not None:
-            write_summary(summarise(monitor, run.seconds, run.restarts), options.summary)
+            try:
+                write_summary(summarise(monitor, run.seconds, run.restarts), options.summary)
+            except OSError as error:
+                print(f"the summary {options.summary} could not be written: {error}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import run_system
+from configs.load import load_config
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D
 from tests.live_system import ROOT, RUN_SYSTEM, all_gone, running
 from tests.test_live import free_port
@@ -259,3 +260,8 @@ def test_importing_it_loads_nothing_and_starts_nothing():
     code = f"import sys, threading, run_system; print({heavy!r} & set(sys.modules), threading.active_count())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "set() 1"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_that_ships_is_one(path):
+    assert len(load_config(path).cameras) == 4
