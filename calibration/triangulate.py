@@ -77,8 +77,8 @@ def triangulate(
         raise ValueError(f"confidence must be {keypoints_px.shape[:2]}, not {confidence.shape}")
     sigma = sigma_px / REFERENCE_FOCAL_PX
     keypoints = np.ascontiguousarray(keypoints_px, dtype=np.float64)
-    seen = (confidence > min_confidence) & np.isfinite(keypoints).all(axis=2)
+    rays = kernel.undistort(rig.K, rig.dist8, keypoints)  # not finite far outside the picture of a strong lens
+    seen = (confidence > min_confidence) & np.isfinite(rays).all(axis=2)
     weight = np.where(seen, (np.clip(confidence, 0.0, 1.0) / sigma) ** 2, 0.0).astype(np.float64)
-    rays = kernel.undistort(rig.K, rig.dist8, keypoints)
     points, sigma_m, residual, used = kernel.triangulate(rig.Ts_cam_world, rays, weight, outlier_sigmas * sigma)
     return Triangulated(points, sigma_m, residual * rig.focal_px[:, None], used)
