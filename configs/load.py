@@ -1,11 +1,13 @@
 """Reads a configuration file into the schema; every fault stops the start with file, key and what is allowed."""
 
 import difflib
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.constructor import ConstructorError
 
 from configs import schema
 from configs.errors import ConfigError
@@ -16,13 +18,25 @@ SOURCES = {
 }
 
 
+class _StrictLoader(yaml.SafeLoader):
+    """Of two equal keys, two cameras of one name, PyYAML keeps the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise ConstructorError(None, None, f"the key `{key.value}` stands here twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def load_config(path: str | Path) -> schema.Config:
     """The configuration in a YAML file. Raises ConfigError."""
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"configuration {path} does not exist; try configs/demo.yaml, or copy configs/webcams.yaml")
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not YAML: {error}") from error
     if not isinstance(document, dict):
@@ -44,7 +58,7 @@ def explain(error: ValidationError) -> list[str]:
         if fault["type"] == "extra_forbidden":
             allowed = sorted(_section(keys[:-1]).model_fields)
             close = difflib.get_close_matches(keys[-1], allowed, n=1)
-            guess = f", did you mean `{close[0]}`?" if close else ""
+            guess = f", did you mean `{close[0]}`?" if close else "."
             lines.append(f"{where}: unknown key{guess} Allowed here: {', '.join(allowed)}")
         else:
             lines.append(f"{where or 'file'}: {fault['msg']}{_given(fault['input'])}")

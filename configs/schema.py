@@ -6,16 +6,28 @@ Paths in a file are relative to that file. `load_config` returns them absolute.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+)
 
 CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="letters, digits, - and _")]
-SizeWh = Annotated[tuple[int, int], Field(description="width, height in pixels")]
+SizeWh = Annotated[tuple[PositiveInt, PositiveInt], Field(description="width, height in pixels")]
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     """A relative path is meant from the folder of the configuration file."""
     folder: Path = (info.context or {}).get("folder", Path())
-    return (folder / path.expanduser()).resolve()
+    try:
+        return (folder / path.expanduser()).resolve()
+    except RuntimeError as error:  # ~somebody, who has no home here
+        raise ValueError(str(error)) from error
 
 
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
@@ -24,7 +36,7 @@ FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 class Section(BaseModel):
     """A part of the configuration: unknown keys are faults, values do not change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, allow_inf_nan=False)
 
 
 class DeviceSource(Section):
