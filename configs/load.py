@@ -1,13 +1,12 @@
 """Reads a configuration file into the schema; every fault stops the start with file, key and what is allowed."""
 
 import difflib
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
-from yaml.constructor import ConstructorError
+from yaml.composer import ComposerError
 
 from configs import schema
 from configs.errors import ConfigError
@@ -21,13 +20,14 @@ SOURCES = {
 class _StrictLoader(yaml.SafeLoader):
     """Of two equal keys, two cameras of one name, PyYAML keeps the last and says nothing."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
         seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise ConstructorError(None, None, f"the key `{key.value}` stands here twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise ComposerError(None, None, f"the key `{key.value}` stands here twice", key.start_mark)
+            seen.add(key.value)
+        return node
 
 
 def load_config(path: str | Path) -> schema.Config:

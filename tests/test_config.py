@@ -192,9 +192,9 @@ def test_a_key_that_stands_twice_is_refused(refused):
 
 def test_a_value_may_be_used_twice_by_its_anchor(load):
     config = load(
-        "calibration: r.toml\ncameras:\n  a: &camera {source: virtual, fps: 7}\n  b: *camera\n  c: {<<: *camera, fps: 8}\n"
+        "calibration: r.toml\ncameras:\n  a: &camera {source: virtual, fps: 7}\n  b: *camera\n  c: &other {<<: *camera, fps: 8}\n  d: {<<: *other}\n"
     )
-    assert [getattr(source, "fps", None) for source in config.cameras.values()] == [7.0, 7.0, 8.0]
+    assert [getattr(source, "fps", None) for source in config.cameras.values()] == [7.0, 7.0, 8.0, 8.0]
 
 
 @pytest.mark.parametrize(
