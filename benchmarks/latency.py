@@ -152,8 +152,9 @@ def _system(rig: CameraRig, folder: Path) -> Iterator[tuple[str, str, psutil.Pro
         "fusion": {"synchroniser": {"rate_hz": FPS}},
     }
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    hub = subprocess.Popen([sys.executable, "-m", "nodes.hub", "--inner", inner, "--outer", outer], stdout=subprocess.DEVNULL)
-    fusion = subprocess.Popen([sys.executable, "-m", "nodes.fusion", "--config", str(folder / "config.yaml")])
+    python = [sys.executable, "-m"]
+    hub = subprocess.Popen([*python, "nodes.hub", "--inner", inner, "--outer", outer], stdout=subprocess.DEVNULL)
+    fusion = subprocess.Popen([*python, "nodes.fusion", "--config", str(folder / "config.yaml")])
     try:
         yield inner, outer, psutil.Process(fusion.pid)
     finally:

@@ -25,6 +25,7 @@ from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.messages import Keypoints2D
 
 F64 = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32 | np.float64]
 
 FPS = 30.0
 PERIOD_NS = round(1e9 / FPS)
@@ -71,7 +72,7 @@ def detected(rig: CameraRig, motion: str, captured_ns: list[list[int]]) -> Itera
 
 
 def message(
-    camera: str, captured_ns: int, seq: int, size_wh: tuple[int, int], keypoints_px: F64, confidence: F64
+    camera: str, captured_ns: int, seq: int, size_wh: tuple[int, ...], keypoints_px: Floats, confidence: Floats
 ) -> Keypoints2D:
     """As the camera node sends it, 20 ms after capture."""
     return Keypoints2D(
@@ -91,17 +92,13 @@ def nearest_grouping(messages: list[Keypoints2D]) -> list[Keypoints2D]:
     grouped = []
     for frame in messages:
         tick_ns = START_NS + round((frame.captured_ns - START_NS) / PERIOD_NS) * PERIOD_NS
-        grouped.append(
-            message(frame.source, tick_ns, frame.seq, frame.size_wh, frame.keypoints_px, frame.confidence)  # type: ignore[arg-type]
-        )
+        grouped.append(message(frame.source, tick_ns, frame.seq, frame.size_wh, frame.keypoints_px, frame.confidence))
     return grouped
 
 
 def errors_mm(rig: CameraRig, motion: str, messages: list[Keypoints2D], smoothing: str) -> tuple[F64, F64]:
     """Errors (T, 12) of the limb joints and (T, 2) of the wrists, through the live stages."""
-    settings = schema.Fusion(
-        synchroniser=schema.Synchroniser(rate_hz=FPS), smoothing=schema.Smoothing(kind=smoothing)
-    )
+    settings = schema.Fusion(synchroniser=schema.Synchroniser(rate_hz=FPS), smoothing=schema.Smoothing(kind=smoothing))
     pipeline = FusionPipeline(rig, rig.names, settings)
     in_order = sorted(messages, key=lambda frame: (frame.published_ns, frame.source))
     poses = [pose for frame in in_order for pose in pipeline.push(frame)]

@@ -80,5 +80,6 @@ def triangulate(
     rays = kernel.undistort(rig.K, rig.dist8, keypoints)  # not finite far outside the picture of a strong lens
     seen = (confidence > min_confidence) & np.isfinite(rays).all(axis=2)
     weight = np.where(seen, (np.clip(confidence, 0.0, 1.0) / sigma) ** 2, 0.0).astype(np.float64)
-    points, sigma_m, residual, used = kernel.triangulate(rig.Ts_cam_world, rays, weight, outlier_sigmas * sigma)
+    by_joint = np.ascontiguousarray(rays.transpose(1, 0, 2)), np.ascontiguousarray(weight.T)
+    points, sigma_m, residual, used = kernel.triangulate(rig.Ts_cam_world, *by_joint, outlier_sigmas * sigma)
     return Triangulated(points, sigma_m, residual * rig.focal_px[:, None], used)

@@ -1,10 +1,12 @@
 """The compiled inner loops of triangulation (numba). Plain loops over joints and views; see `triangulate` for the why.
 
-Axes: C cameras, J joints. All lengths in metres, all image quantities in normalised coordinates (x/z, y/z), so that one
-gate and one noise hold for every focal length. A weight is 1/variance, 0 where the view did not see the joint.
+Axes: C cameras, J joints; in `triangulate` joints come first, so that what belongs to one lies together. Lengths are
+metres, image quantities normalised coordinates (x/z, y/z): one gate and one noise hold for every focal length. A weight
+is 1/variance, 0 where the view did not see the joint.
 """
 
 import math
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -12,12 +14,16 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
+Flags = npt.NDArray[np.bool_]
+
 MIN_DEPTH_M = 0.05  # nearer than this to a camera is behind or inside it
 MIN_DETERMINANT = 1e-12  # of the unit-trace normal matrix: below, the rays are as good as parallel
 ALL_PAIRS_UP_TO = 7  # with more views than this …
 NEIGHBOURS = 3  # … pairs are drawn among so many neighbours in the list only: cost linear in views
+FAST = {"reassoc", "contract", "arcp", "nsz"}  # NaN and infinity keep their meaning here
 UNDISTORT_STEPS = 12  # fixed point; 1e-7 of the focal length within the image
 REFINE_STEPS = 3
+CONVERGED_M2 = 1e-10  # a step shorter than 10 µm is the last one
 MIN_BODY_JOINTS = 4  # fewer agreed joints say nothing about where the body is
 BODY_WIDENING = 1.25  # hands reach farther than the joints that three views agree on
 MIN_BODY_STD_M = 0.1
@@ -25,7 +31,22 @@ MAX_BODY_DISTANCE2 = 16.0  # four standard deviations: a disputed joint out ther
 SPREAD_PRIOR_FREEDOM = 4.0  # weight of the assumed noise against the residuals seen, in degrees of freedom
 
 
-@nb.njit(cache=True, nogil=True)
+JIT = nb.njit(cache=True, nogil=True, fastmath=FAST)
+INLINE = nb.njit(cache=True, nogil=True, fastmath=FAST, inline="always")
+
+
+class Scratch(NamedTuple):
+    """Working memory, made once a call: an allocation costs as much as the arithmetic of a view."""
+
+    A: Array  # (3, 3) normal matrix
+    b: Array  # (3,) right-hand side
+    x: Array  # (3,) a solution or a step
+    candidate: Array  # (3,)
+    r2: Array  # (C,) squared errors
+    weight: Array  # (C,) weights made from the given ones
+
+
+@JIT
 def undistort(K: Array, dist8: Array, keypoints_px: Array) -> Array:
     """Ideal normalised coordinates (C, J, 2) of pixels (C, J, 2); twin of pinhole.undistort for all cameras at once."""
     n_cameras, n_joints = keypoints_px.shape[0], keypoints_px.shape[1]
@@ -50,7 +71,7 @@ def undistort(K: Array, dist8: Array, keypoints_px: Array) -> Array:
     return ideal
 
 
-@nb.njit(cache=True, nogil=True)
+@JIT
 def _solve3(A: Array, b: Array, x: Array) -> bool:
     """x = A⁻¹ b for a symmetric (3, 3) A by its adjugate; False when A is as good as singular."""
     c00 = A[1, 1] * A[2, 2] - A[1, 2] * A[1, 2]
@@ -69,31 +90,7 @@ def _solve3(A: Array, b: Array, x: Array) -> bool:
     return True
 
 
-@nb.njit(cache=True, nogil=True)
-def _linear(T: Array, xy: Array, weight: Array, X: Array, scratch: Array, rhs: Array) -> bool:
-    """Weighted linear solution over the views with weight > 0, the algebraic error divided by depth (two rounds)."""
-    for turn in range(2):
-        scratch[:] = 0.0
-        rhs[:] = 0.0
-        for c in range(len(xy)):
-            if weight[c] <= 0.0:
-                continue
-            w = weight[c]
-            if turn > 0:
-                z = T[c, 2, 0] * X[0] + T[c, 2, 1] * X[1] + T[c, 2, 2] * X[2] + T[c, 2, 3]
-                w /= max(z * z, MIN_DEPTH_M * MIN_DEPTH_M)
-            for axis in range(2):
-                a0 = xy[c, axis] * T[c, 2, 0] - T[c, axis, 0]
-                a1 = xy[c, axis] * T[c, 2, 1] - T[c, axis, 1]
-                a2 = xy[c, axis] * T[c, 2, 2] - T[c, axis, 2]
-                r = T[c, axis, 3] - xy[c, axis] * T[c, 2, 3]
-                _accumulate(scratch, rhs, w, a0, a1, a2, r)
-        if not _solve3(scratch, rhs, X):
-            return False
-    return True
-
-
-@nb.njit(cache=True, nogil=True, inline="always")
+@INLINE
 def _accumulate(A: Array, b: Array, w: float, a0: float, a1: float, a2: float, r: float) -> None:
     """Add w·a·aᵀ to A and w·a·r to b, for the row a = (a0, a1, a2)."""
     A[0, 0] += w * a0 * a0
@@ -107,11 +104,58 @@ def _accumulate(A: Array, b: Array, w: float, a0: float, a1: float, a2: float, r
     b[2] += w * a2 * r
 
 
-@nb.njit(cache=True, nogil=True)
+@INLINE
+def _depth(T: Array, c: int, X: Array) -> float:
+    """Depth of X in camera c."""
+    return T[c, 2, 0] * X[0] + T[c, 2, 1] * X[1] + T[c, 2, 2] * X[2] + T[c, 2, 3]
+
+
+@INLINE
+def _add_view(T: Array, c: int, x: float, y: float, w: float, s: Scratch) -> None:
+    """Add one view's two linear equations, x·r₃X = r₁X and y·r₃X = r₂X, with weight w."""
+    for axis in range(2):
+        u = x if axis == 0 else y
+        a0 = u * T[c, 2, 0] - T[c, axis, 0]
+        a1 = u * T[c, 2, 1] - T[c, axis, 1]
+        a2 = u * T[c, 2, 2] - T[c, axis, 2]
+        _accumulate(s.A, s.b, w, a0, a1, a2, T[c, axis, 3] - u * T[c, 2, 3])
+
+
+@JIT
+def _linear_pair(T: Array, xy: Array, i: int, k: int, X: Array, s: Scratch) -> bool:
+    """Linear point of the views i and k, equally weighted, the algebraic error divided by depth (two rounds)."""
+    z_i, z_k = 1.0, 1.0
+    for _ in range(2):
+        s.A[:] = 0.0
+        s.b[:] = 0.0
+        _add_view(T, i, xy[i, 0], xy[i, 1], 1.0 / (z_i * z_i), s)
+        _add_view(T, k, xy[k, 0], xy[k, 1], 1.0 / (z_k * z_k), s)
+        if not _solve3(s.A, s.b, X):
+            return False
+        z_i, z_k = max(_depth(T, i, X), MIN_DEPTH_M), max(_depth(T, k, X), MIN_DEPTH_M)
+    return True
+
+
+@JIT
+def _linear(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) -> bool:
+    """Weighted linear point of all views with weight > 0, the algebraic error divided by depth (two rounds)."""
+    for turn in range(2):
+        s.A[:] = 0.0
+        s.b[:] = 0.0
+        for c in range(len(xy)):
+            if weight[c] > 0.0:
+                z = 1.0 if turn == 0 else max(_depth(T, c, X), MIN_DEPTH_M)
+                _add_view(T, c, xy[c, 0], xy[c, 1], weight[c] / (z * z), s)
+        if not _solve3(s.A, s.b, X):
+            return False
+    return True
+
+
+@JIT
 def _residuals(T: Array, xy: Array, X: Array, r2: Array) -> None:
     """Squared reprojection error per view, infinite behind the camera."""
     for c in range(len(xy)):
-        z = T[c, 2, 0] * X[0] + T[c, 2, 1] * X[1] + T[c, 2, 2] * X[2] + T[c, 2, 3]
+        z = _depth(T, c, X)
         if z < MIN_DEPTH_M:
             r2[c] = math.inf
             continue
@@ -120,36 +164,34 @@ def _residuals(T: Array, xy: Array, X: Array, r2: Array) -> None:
         r2[c] = dx * dx + dy * dy
 
 
-@nb.njit(cache=True, nogil=True)
-def _normal_equations(T: Array, xy: Array, weight: Array, X: Array, A: Array, b: Array) -> None:
+@JIT
+def _count(weight: Array, r2: Array, gate2: float) -> int:
+    """How many views that saw the joint lie within the gate."""
+    n = 0
+    for c in range(len(weight)):
+        if weight[c] > 0.0 and r2[c] <= gate2:
+            n += 1
+    return n
+
+
+@JIT
+def _normal_equations(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) -> None:
     """Gauss-Newton's A = Σ w·JᵀJ and b = Σ w·Jᵀr of the reprojection error at X, over the views with weight > 0."""
-    A[:] = 0.0
-    b[:] = 0.0
+    s.A[:] = 0.0
+    s.b[:] = 0.0
     for c in range(len(xy)):
-        if weight[c] <= 0.0:
-            continue
-        z = T[c, 2, 0] * X[0] + T[c, 2, 1] * X[1] + T[c, 2, 2] * X[2] + T[c, 2, 3]
-        if z < MIN_DEPTH_M:
+        z = _depth(T, c, X)
+        if weight[c] <= 0.0 or z < MIN_DEPTH_M:
             continue
         for axis in range(2):
             u = (T[c, axis, 0] * X[0] + T[c, axis, 1] * X[1] + T[c, axis, 2] * X[2] + T[c, axis, 3]) / z
             a0 = (T[c, axis, 0] - u * T[c, 2, 0]) / z
             a1 = (T[c, axis, 1] - u * T[c, 2, 1]) / z
             a2 = (T[c, axis, 2] - u * T[c, 2, 2]) / z
-            _accumulate(A, b, weight[c], a0, a1, a2, xy[c, axis] - u)
+            _accumulate(s.A, s.b, weight[c], a0, a1, a2, xy[c, axis] - u)
 
 
-@nb.njit(cache=True, nogil=True)
-def _robust_cost(weight: Array, r2: Array, gate2: float) -> float:
-    """MSAC cost (Torr and Zisserman 2000): squared errors, each capped at the gate."""
-    cost = 0.0
-    for c in range(len(weight)):
-        if weight[c] > 0.0:
-            cost += weight[c] * min(r2[c], gate2)
-    return cost
-
-
-@nb.njit(cache=True, nogil=True)
+@JIT
 def _distance2(X: Array, centre: Array, precision: Array) -> float:
     """Squared Mahalanobis distance of X from the body; 0 where nothing is known of it (precision all zero)."""
     total = 0.0
@@ -159,16 +201,16 @@ def _distance2(X: Array, centre: Array, precision: Array) -> float:
     return total
 
 
-@nb.njit(cache=True, nogil=True)
+@JIT
 def _best_pair(
-    T: Array, xy: Array, weight: Array, gate2: float, centre: Array, precision: Array, X: Array, A: Array, b: Array
+    T: Array, xy: Array, weight: Array, gate2: float, centre: Array, precision: Array, X: Array, s: Scratch
 ) -> bool:
-    """Put the point that most views and the body agree on into X, out of the points of pairs of views."""
+    """Put the point that most views and the body agree on into X, out of the points of pairs of views.
+
+    The cost is MSAC's (Torr and Zisserman 2000): squared errors, each capped at the gate.
+    """
     n = len(xy)
-    n_seen = np.sum(weight > 0.0)
-    pair_weight = np.zeros(n)
-    candidate = np.empty(3)
-    r2 = np.empty(n)
+    n_seen = _count(weight, weight, math.inf)
     best = math.inf
     for i in range(n):
         for k in range(i + 1, n):
@@ -176,35 +218,31 @@ def _best_pair(
                 continue
             if n_seen > ALL_PAIRS_UP_TO and min(k - i, n - (k - i)) > NEIGHBOURS:
                 continue
-            pair_weight[i] = weight[i]
-            pair_weight[k] = weight[k]
-            found = _linear(T, xy, pair_weight, candidate, A, b)
-            pair_weight[i] = 0.0
-            pair_weight[k] = 0.0
-            if not found:
+            if not _linear_pair(T, xy, i, k, s.candidate, s):
                 continue
-            _residuals(T, xy, candidate, r2)
-            cost = _robust_cost(weight, r2, gate2) + _distance2(candidate, centre, precision)
+            _residuals(T, xy, s.candidate, s.r2)
+            cost = _distance2(s.candidate, centre, precision)
+            for c in range(n):
+                if weight[c] > 0.0:
+                    cost += weight[c] * min(s.r2[c], gate2)
             if cost < best:
                 best = cost
-                X[:] = candidate
+                X[:] = s.candidate
     return best < math.inf
 
 
-@nb.njit(cache=True, nogil=True)
-def _body(points: Array, agreed: npt.NDArray[np.bool_], centre: Array, precision: Array) -> None:
-    """Where the joints lie that the views agree on: their mean, and the inverse of their widened covariance."""
-    precision[:] = 0.0
-    n = np.sum(agreed)
+@JIT
+def _body(points: Array, sure: Flags, centre: Array, precision: Array) -> None:
+    """Where the joints lie that are sure: their mean, and the inverse of their widened covariance."""
+    n = np.sum(sure)
     if n < MIN_BODY_JOINTS:
         return
-    centre[:] = 0.0
     for j in range(len(points)):
-        if agreed[j]:
+        if sure[j]:
             centre += points[j] / n
     covariance = np.eye(3) * MIN_BODY_STD_M**2
     for j in range(len(points)):
-        if agreed[j]:
+        if sure[j]:
             for row in range(3):
                 for column in range(3):
                     spread = (points[j, row] - centre[row]) * (points[j, column] - centre[column])
@@ -212,106 +250,99 @@ def _body(points: Array, agreed: npt.NDArray[np.bool_], centre: Array, precision
     precision[:] = np.linalg.inv(covariance)
 
 
-@nb.njit(cache=True, nogil=True)
-def _refine(T: Array, xy: Array, weight: Array, gate2: float, X: Array, A: Array, b: Array, r2: Array) -> None:
+@JIT
+def _refine(T: Array, xy: Array, weight: Array, gate2: float, X: Array, s: Scratch) -> None:
     """Gauss-Newton on the reprojection error with Geman and McClure's weights; views beyond the gate count nothing."""
-    robust = np.empty(len(xy))
-    step = np.empty(3)
     for _ in range(REFINE_STEPS):
-        _residuals(T, xy, X, r2)
+        _residuals(T, xy, X, s.r2)
         for c in range(len(xy)):
-            share = gate2 / (gate2 + r2[c])
-            robust[c] = weight[c] * share * share if r2[c] <= gate2 else 0.0
-        _normal_equations(T, xy, robust, X, A, b)
-        if not _solve3(A, b, step):
+            share = gate2 / (gate2 + s.r2[c])
+            s.weight[c] = weight[c] * share * share if s.r2[c] <= gate2 else 0.0
+        _normal_equations(T, xy, s.weight, X, s)
+        if not _solve3(s.A, s.b, s.x):
             return
-        X += step
+        X += s.x
+        if s.x[0] * s.x[0] + s.x[1] * s.x[1] + s.x[2] * s.x[2] < CONVERGED_M2:
+            return
 
 
-@nb.njit(cache=True, nogil=True)
-def _spread(T: Array, xy: Array, weight: Array, r2: Array, X: Array, A: Array, b: Array) -> float:
+@JIT
+def _spread(T: Array, xy: Array, weight: Array, r2: Array, X: Array, s: Scratch) -> float:
     """Standard deviation per axis, metres: root of the mean variance of A⁻¹, scaled by how well views agree."""
-    _normal_equations(T, xy, weight, X, A, b)
+    _normal_equations(T, xy, weight, X, s)
     chi2 = 0.0
     n_used = 0
     for c in range(len(xy)):
         if weight[c] > 0.0:
             chi2 += weight[c] * r2[c]
             n_used += 1
-    column = np.empty(3)
-    unit = np.zeros(3)
     trace = 0.0
     for axis in range(3):
-        unit[:] = 0.0
-        unit[axis] = 1.0
-        if not _solve3(A, unit, column):
+        s.b[:] = 0.0
+        s.b[axis] = 1.0
+        if not _solve3(s.A, s.b, s.x):
             return math.inf
-        trace += column[axis]
+        trace += s.x[axis]
     freedom = 2 * n_used - 3
     return math.sqrt(trace / 3.0 * (SPREAD_PRIOR_FREEDOM + chi2) / (SPREAD_PRIOR_FREEDOM + freedom))
 
 
-@nb.njit(cache=True, nogil=True)
-def _decide(T: Array, rays: Array, weight: Array, gate2: float, points: Array) -> npt.NDArray[np.bool_]:
+@JIT
+def _decide(T: Array, rays: Array, weight: Array, gate2: float, points: Array, s: Scratch) -> Flags:
     """Points (J, 3) to refine from, and which joints (J,) have one.
 
     All views agree: their linear solution. Else the point most views agree on; where these are only two, the body that
     the other joints show helps to tell them from a chance crossing of wrong rays, and may refuse them.
     """
-    n_cameras, n_joints = weight.shape
+    n_joints = len(weight)
     found = np.zeros(n_joints, np.bool_)
     sure = np.zeros(n_joints, np.bool_)
     centre, precision = np.zeros(3), np.zeros((3, 3))
-    A, b, r2 = np.empty((3, 3)), np.empty(3), np.empty(n_cameras)
     for turn in range(2):
         for j in range(n_joints):
-            xy = np.ascontiguousarray(rays[:, j])
-            w = np.ascontiguousarray(weight[:, j])
-            n_seen = np.sum(w > 0.0)
+            xy, w, X = rays[j], weight[j], points[j]
+            n_seen = _count(w, w, math.inf)
             if n_seen < 2 or sure[j]:
                 continue
-            if turn == 0 and _linear(T, xy, w, points[j], A, b):
-                _residuals(T, xy, points[j], r2)
-                found[j] = np.max(np.where(w > 0.0, r2, 0.0)) <= gate2
-            if n_seen >= 3 and not (found[j] and turn == 0):
-                found[j] = _best_pair(T, xy, w, gate2, centre, precision, points[j], A, b)
-            _residuals(T, xy, points[j], r2)
-            sure[j] = found[j] and np.sum((w > 0.0) & (r2 <= gate2)) >= 3
-            if turn == 1 and _distance2(points[j], centre, precision) > MAX_BODY_DISTANCE2:
+            if turn == 0 and _linear(T, xy, w, X, s):
+                _residuals(T, xy, X, s.r2)
+                found[j] = _count(w, s.r2, gate2) == n_seen
+            if n_seen >= 3 and (turn == 1 or not found[j]):
+                found[j] = _best_pair(T, xy, w, gate2, centre, precision, X, s)
+                _residuals(T, xy, X, s.r2)
+            sure[j] = found[j] and _count(w, s.r2, gate2) >= 3
+            if turn == 1 and _distance2(X, centre, precision) > MAX_BODY_DISTANCE2:
                 found[j] = False
         if turn == 0:
             _body(points, sure, centre, precision)
     return found
 
 
-@nb.njit(cache=True, nogil=True)
-def triangulate(
-    Ts_cam_world: Array, rays: Array, weight: Array, gate: float
-) -> tuple[Array, Array, Array, npt.NDArray[np.bool_]]:
-    """Points (J, 3), sigma (J,), residuals (C, J), views that count (C, J), of rays (C, J, 2) and weights (C, J)."""
-    n_cameras, n_joints = weight.shape
+@JIT
+def triangulate(Ts_cam_world: Array, rays: Array, weight: Array, gate: float) -> tuple[Array, Array, Array, Flags]:
+    """Points (J, 3), sigma (J,), residuals (C, J), views that count (C, J), of rays (J, C, 2) and weights (J, C)."""
+    n_joints, n_cameras = weight.shape
     points = np.full((n_joints, 3), np.nan)
     sigma = np.full(n_joints, np.inf)
     residual = np.full((n_cameras, n_joints), np.nan)
     used = np.zeros((n_cameras, n_joints), np.bool_)
     gate2 = gate * gate
-    b, A = np.empty(3), np.empty((3, 3))
-    r2, counted = np.empty(n_cameras), np.empty(n_cameras)
-    start = np.empty((n_joints, 3))
-    found = _decide(Ts_cam_world, rays, weight, gate2, start)
+    s = Scratch(np.empty((3, 3)), np.empty(3), np.empty(3), np.empty(3), np.empty(n_cameras), np.empty(n_cameras))
+    start = np.zeros((n_joints, 3))
+    found = _decide(Ts_cam_world, rays, weight, gate2, start, s)
     for j in range(n_joints):
         if not found[j]:
             continue
-        X = start[j]
-        xy = np.ascontiguousarray(rays[:, j])
-        w = np.ascontiguousarray(weight[:, j])
-        _refine(Ts_cam_world, xy, w, gate2, X, A, b, r2)
-        _residuals(Ts_cam_world, xy, X, r2)
-        counted[:] = np.where(r2 <= gate2, w, 0.0)
-        if np.sum(counted > 0.0) < 2:
+        xy, w, X = rays[j], weight[j], start[j]
+        _refine(Ts_cam_world, xy, w, gate2, X, s)
+        _residuals(Ts_cam_world, xy, X, s.r2)
+        if _count(w, s.r2, gate2) < 2:
             continue
         points[j] = X
-        sigma[j] = _spread(Ts_cam_world, xy, counted, r2, X, A, b)
-        residual[:, j] = np.where(w > 0.0, np.sqrt(r2), np.nan)
-        used[:, j] = counted > 0.0
+        for c in range(n_cameras):
+            used[c, j] = w[c] > 0.0 and s.r2[c] <= gate2
+            s.weight[c] = w[c] if used[c, j] else 0.0
+            if w[c] > 0.0:
+                residual[c, j] = math.sqrt(s.r2[c])
+        sigma[j] = _spread(Ts_cam_world, xy, s.weight, s.r2, X, s)
     return points, sigma, residual, used
