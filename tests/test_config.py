@@ -191,9 +191,9 @@ def test_a_key_that_stands_twice_is_refused(refused):
 
 
 def test_a_value_may_be_used_twice_by_its_anchor(load):
-    config = load(
-        "calibration: r.toml\ncameras:\n  a: &camera {source: virtual, fps: 7}\n  b: *camera\n  c: &other {<<: *camera, fps: 8}\n  d: {<<: *other}\n"
-    )
+    cameras = "  a: &camera {source: virtual, fps: 7}\n  b: *camera\n"
+    cameras += "  c: &other {<<: *camera, fps: 8}\n  d: {<<: *other}\n"
+    config = load(f"calibration: r.toml\ncameras:\n{cameras}")
     assert [getattr(source, "fps", None) for source in config.cameras.values()] == [7.0, 7.0, 8.0, 8.0]
 
 
