@@ -24,7 +24,7 @@ from nodes.detect.opening import open_detector
 from nodes.playback import FusionFollower, wait_for_start
 from nodes.preview import PreviewMaker
 from nodes.sources.opening import open_source
-from nodes.sources.source import Frame
+from nodes.sources.source import Frame, SourceError
 from nodes.wire.bus import Publisher, now_ns
 from nodes.wire.errors import WireError
 from nodes.wire.messages import Keypoints2D
@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
                 CameraNode(options, detector, publisher).run()
             finally:
                 detector.close()
-    except (ConfigError, CalibrationError, WireError, FileNotFoundError) as error:
+    except (ConfigError, CalibrationError, WireError, SourceError, FileNotFoundError) as error:
         print(f"camera: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
