@@ -1,0 +1,282 @@
+"""The camera node as a process of its own, around a real hub: what it sends, when it waits, how it ends."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from configs import schema
+from nodes.playback import AHEAD_NS
+from nodes.wire.bus import Publisher, Subscription, every
+from nodes.wire.messages import CameraHealth, Keypoints2D, Message, Preview
+from tests import messages as make
+from tests.hub import PATIENCE_S, Hub
+from tests.numbered_clips import write_clip
+
+DEMO = Path(schema.__file__).parent / "demo"
+START_NS = 1_700_000_000_000_000_000
+FPS = 25
+FRAMES = 30
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """30 pictures with nobody in them: enough for times and numbers, and quick to detect."""
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=FRAMES, fps=FPS)
+
+
+@pytest.fixture
+def config(tmp_path, clip) -> Callable[..., Path]:
+    """Writes a configuration in which every camera given plays a clip; `front=source` in YAML's own words."""
+
+    def write(extra: str = "", **cameras: str) -> Path:
+        lines = [
+            f"  {name}: {source or f'{{source: video, path: {clip}, pace: pipeline}}'}"
+            for name, source in cameras.items()
+        ]
+        path = tmp_path / "config.yaml"
+        path.write_text("\n".join(["calibration: rig.toml", "cameras:", *lines, extra]))
+        return path
+
+    return write
+
+
+def command(config: Path, camera: str, hub: Hub, *more: str) -> list[str]:
+    hubs = ("--hub", hub.inner, "--hub-outer", hub.outer)
+    return [sys.executable, "-m", "nodes.camera", "--config", str(config), "--camera", camera, *hubs, *more]
+
+
+@contextmanager
+def running(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def refused(arguments: list[str]) -> str:
+    """The message of a node that refuses to start."""
+    ended = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert ended.returncode == 2, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def await_message(inbox: Subscription[Any], wanted: Callable[[Any], bool], what: str) -> Any:
+    """The first message like this."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        message = inbox.receive(timeout_ms=200)
+        if message is not None and wanted(message):
+            return message
+    raise AssertionError(f"{what} did not come within {PATIENCE_S} s")
+
+
+class StandInFusion:
+    """Says on the bus how far fusion is."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._bus = Publisher(hub.inner)
+        self._seq = 0
+
+    def say(self, fused_until_ns: int | None) -> None:
+        """That fusion lives, and how far it is: nothing fused yet, or a pose of that instant."""
+        self._seq += 1
+        self._bus.send(make.fusion_health(seq=self._seq, fused_until_ns=fused_until_ns or 0))
+        if fused_until_ns is not None:
+            self._bus.send(make.pose(seq=self._seq, captured_ns=fused_until_ns))
+
+    def close(self) -> None:
+        self._bus.close()
+
+
+@pytest.fixture
+def fusion(hub) -> Iterator[StandInFusion]:
+    stand_in = StandInFusion(hub)
+    yield stand_in
+    stand_in.close()
+
+
+def follow(
+    inbox: Subscription[Message], fusion: StandInFusion, fused_ns: Callable[[int], int | None]
+) -> list[Keypoints2D]:
+    """The keypoints of a node up to its end, while fusion says how far it is, given what it has received."""
+    received: list[Keypoints2D] = []
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        fusion.say(fused_ns(received[-1].captured_ns if received else START_NS))
+        while (message := inbox.receive(timeout_ms=20)) is not None:
+            if isinstance(message, Keypoints2D):
+                received.append(message)
+            elif isinstance(message, CameraHealth) and message.state == "ended":
+                return received
+    raise AssertionError(f"no end within {PATIENCE_S} s, after {len(received)} frames")
+
+
+def test_losslessly_every_frame_comes_in_order_with_its_time_in_the_file(hub, config, fusion):
+    path = config(whole=None)
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="whole")
+    with inbox, running(command(path, "whole", hub, "--start-ns", str(START_NS))) as node:
+        received = follow(inbox, fusion, lambda newest_ns: newest_ns)
+        assert node.wait(PATIENCE_S) == 0
+        assert node.stderr is not None
+        assert node.stderr.read() == "", "a good run has nothing to say on the terminal"
+    assert [message.seq for message in received] == list(range(FRAMES))
+    assert [message.captured_ns for message in received] == [START_NS + k * 1_000_000_000 // FPS for k in range(FRAMES)]
+    for message in received:
+        assert (message.source, message.skeleton, message.size_wh) == ("whole", "mediapipe33", (320, 160))
+        assert message.keypoints_px.shape[1:] == (33, 2)
+        assert message.published_ns > message.captured_ns
+
+
+def test_losslessly_it_stops_ahead_of_a_fusion_that_stands_still(hub, config, fusion):
+    path = config(ahead=None)
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="ahead")
+    with inbox, running(command(path, "ahead", hub, "--start-ns", str(START_NS))) as node:
+        quiet_since_s, received = time.monotonic(), []
+        waiting = False
+        deadline_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() - quiet_since_s < 0.7 or not waiting:
+            assert time.monotonic() < deadline_s
+            fusion.say(None)
+            while (message := inbox.receive(timeout_ms=20)) is not None:
+                if isinstance(message, Keypoints2D):
+                    received.append(message)
+                    quiet_since_s = time.monotonic()
+                waiting = isinstance(message, CameraHealth) and message.note == "waits for fusion" and bool(received)
+        ahead = [START_NS + k * 1_000_000_000 // FPS for k in range(FRAMES)]
+        ahead = [captured_ns for captured_ns in ahead if captured_ns <= START_NS + AHEAD_NS]
+        assert [message.captured_ns for message in received] == ahead
+        assert node.poll() is None
+        newest_ns = received[-1].captured_ns
+        received += follow(inbox, fusion, lambda newer_ns: max(newer_ns, newest_ns))
+        assert [message.seq for message in received] == list(range(FRAMES)), "and it goes on where it stopped"
+        assert node.wait(PATIENCE_S) == 0
+
+
+def test_without_a_fusion_a_lossless_camera_sends_nothing(hub, config):
+    path = config(alone=None)
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="alone")
+    with inbox, running(command(path, "alone", hub)) as node:
+        await_message(inbox, lambda message: message.note == "waits for fusion", "a word that it waits")
+        for _ in range(10):
+            assert not isinstance(inbox.receive(timeout_ms=50), Keypoints2D)
+        assert node.poll() is None
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_an_ordinary_signal_ends_it_without_a_word(hub, config, stop):
+    source = f"stop-{stop.name}"
+    path = config(**{source: f"{{source: video, path: {DEMO / 'front.mp4'}, loop: true}}"})
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source=source)
+    with inbox, running(command(path, source, hub)) as node:
+        before_ns = time.time_ns()
+        first = await_message(inbox, lambda message: isinstance(message, Keypoints2D), "a frame")
+        assert abs(first.captured_ns - before_ns) < PATIENCE_S * 1e9
+        assert len(first.keypoints_px) == 1
+        health = await_message(inbox, lambda m: isinstance(m, CameraHealth) and m.state == "streaming", "health")
+        assert health.granted_size_wh == (640, 480)
+        assert health.granted_fps == FPS
+        listening = [c for c in psutil.Process(node.pid).net_connections("inet") if c.status == psutil.CONN_LISTEN]
+        assert listening == [], "a camera node opens no door"
+        node.send_signal(stop)
+        assert node.wait(PATIENCE_S) == 0
+        assert node.stderr is not None
+        assert node.stderr.read() == ""
+
+
+def test_a_recording_waits_for_the_start_that_the_system_says(hub, config, fusion):
+    path = config(late=None)
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="late")
+    with inbox, Publisher(hub.inner) as bus, running(command(path, "late", hub, "--wait-for-start")):
+        await_message(inbox, lambda message: message.state == "ready", "a word that it is ready")
+        for _ in range(10):
+            assert not isinstance(inbox.receive(timeout_ms=20), Keypoints2D), "it does not begin by itself"
+        start_ns = 1_600_000_000_000_000_000
+        first = None
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not isinstance(first, Keypoints2D):
+            assert time.monotonic() < deadline_s
+            bus.send(make.session(start_ns=start_ns))
+            fusion.say(None)
+            first = inbox.receive(timeout_ms=50)
+        assert (first.captured_ns, first.seq) == (start_ns, 0)
+
+
+def test_previews_are_sent_when_switched_on_and_only_then(hub, config, fusion):
+    path = config("preview: {enabled: true, rate_hz: 1000, width_px: 64}", seen=None)
+    pictures = every(Preview, hub_out=hub.outer, source="seen")
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="seen")
+    with pictures, inbox, running(command(path, "seen", hub, "--start-ns", str(START_NS))):
+        follow(inbox, fusion, lambda newest_ns: newest_ns)
+        picture = pictures.receive(timeout_ms=1000)
+        assert picture is not None
+        assert picture.size_wh == (64, 32)
+        assert picture.jpeg[:2] == b"\xff\xd8"
+    path = config(unseen=None)
+    pictures = every(Preview, hub_out=hub.outer, source="unseen")
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="unseen")
+    with pictures, inbox, running(command(path, "unseen", hub, "--start-ns", str(START_NS))):
+        follow(inbox, fusion, lambda newest_ns: newest_ns)
+        assert pictures.receive(timeout_ms=200) is None
+
+
+def test_what_the_user_has_to_mend_is_refused_with_its_place(hub, config, tmp_path):
+    path = config(
+        gone="{source: video, path: gone.mp4}",
+        noise=f"{{source: video, path: {path_of_noise(tmp_path)}}}",
+        virtual="{source: virtual}",
+    )
+    message = refused(command(path, "gone", hub))
+    assert message.startswith("camera: cameras.gone.path: ")
+    assert f"{tmp_path / 'gone.mp4'} does not exist" in message
+    assert refused(command(path, "noise", hub)).startswith("camera: cameras.noise.path: ")
+    assert f"calibration file {tmp_path / 'rig.toml'} does not exist" in refused(command(path, "virtual", hub))
+    message = refused(command(path, "top", hub))
+    assert f"{path}: no camera 'top'; it has gone, noise, virtual" in message
+    assert "does not exist; try configs/demo.yaml" in refused(command(tmp_path / "none.yaml", "left", hub))
+
+
+def path_of_noise(folder: Path) -> Path:
+    path = folder / "noise.mp4"
+    path.write_bytes(bytes(range(256)) * 40)
+    return path
+
+
+def test_a_lossless_recording_that_is_damaged_ends_with_a_message(hub, config, fusion, tmp_path, clip):
+    """Frames before the damage are sent. Starting again would send them twice, so it asks for nothing of the sort."""
+    broken = tmp_path / "broken.mkv"
+    whole = write_clip(tmp_path / "whole.mkv", frames=FRAMES, fps=FPS)
+    data = bytearray(whole.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = bytes(400)
+    broken.write_bytes(data)
+    path = config(broken=f"{{source: video, path: {broken}, pace: pipeline}}")
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="broken")
+    with inbox, running(command(path, "broken", hub, "--start-ns", str(START_NS))) as node:
+        received, deadline_s = 0, time.monotonic() + PATIENCE_S
+        newest_ns = START_NS
+        while node.poll() is None:
+            assert time.monotonic() < deadline_s
+            fusion.say(newest_ns)
+            while (message := inbox.receive(timeout_ms=20)) is not None:
+                if isinstance(message, Keypoints2D):
+                    received, newest_ns = received + 1, message.captured_ns
+        assert 0 < received < FRAMES
+        assert node.stderr is not None
+        error = node.stderr.read()
+        assert "Traceback" not in error
+        assert error.startswith("camera: ")
+        assert "broken.mkv" in error
+        assert node.returncode == 2
