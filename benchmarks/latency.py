@@ -10,7 +10,6 @@ received without fusion. Also the processor time that fusion takes for a tick.
 import contextlib
 import multiprocessing
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import numpy as np
 import psutil
 import yaml
 
+from benchmarks.ports import free_port_pair
 from benchmarks.report import Report, parser
 from benchmarks.scenes import Faults, landmarks_at, observe, random_rig
 from calibration.rig import CameraRig
@@ -143,7 +143,8 @@ def publish(rig: CameraRig, inner: str, seconds: float) -> None:
 @contextlib.contextmanager
 def _system(rig: CameraRig, folder: Path) -> Iterator[tuple[str, str, psutil.Process]]:
     """Hub and fusion as processes of their own; the hub's addresses and the fusion process."""
-    inner, outer = (f"tcp://127.0.0.1:{_free_port()}" for _ in range(2))
+    port = free_port_pair()
+    inner, outer = f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port + 1}"
     save_rig(rig, folder / "rig.toml")
     config = {
         "calibration": "rig.toml",
@@ -161,12 +162,6 @@ def _system(rig: CameraRig, folder: Path) -> Iterator[tuple[str, str, psutil.Pro
         for process in (fusion, hub):
             process.send_signal(signal.SIGINT)
             process.wait(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":
