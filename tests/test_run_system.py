@@ -157,7 +157,7 @@ def test_recordings_that_do_not_loop_end_the_run_by_themselves(tmp_path):
         name: {"source": "video", "path": str(folder / f"demo/{name}.mp4"), "pace": "pipeline"}
         for name in ("front", "left")
     }
-    config = config_with(tmp_path, cameras=cameras)
+    config = config_with(tmp_path, cameras=cameras, fusion={"synchroniser": {"deadline_ms": None}})
     with running(tmp_path, "live", "--config", config, "--headless", "--summary", "s.json") as system:
         ended = system.wait_for(lambda m: isinstance(m, CameraHealth) and m.state == "ended", patience_s=180)
         assert ended
@@ -199,6 +199,13 @@ def test_a_missing_clip_and_a_missing_truth_are_named(tmp_path):
     cameras = {"front": {"source": "video", "path": "gone.mp4"}}
     assert "cameras.front.path" in refused("live", "--config", config_with(tmp_path, cameras=cameras))
     assert "truth:" in refused("live", "--config", config_with(tmp_path, truth="gone.npz"))
+
+
+def test_a_recording_that_may_run_ahead_of_the_clock_needs_a_fusion_that_waits(tmp_path):
+    cameras = {"front": {"source": "virtual", "pace": "pipeline"}}
+    said = refused("live", "--config", config_with(tmp_path, cameras=cameras))
+    assert "cameras.front.pace is pipeline" in said
+    assert "`deadline_ms: null`" in said
 
 
 def test_a_summary_into_no_folder_is_refused_before_the_run(tmp_path):

@@ -8,7 +8,7 @@ from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
-from configs.schema import Config, VideoSource
+from configs.schema import Config, VideoSource, VirtualSource
 from nodes.system.accuracy import Truth, load_truth
 from nodes.system.ports import holder_of, port_of
 from nodes.system.process_table import Setup, from_this_machine
@@ -29,6 +29,7 @@ def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Pr
     config = load_config(config_path)
     check_calibration(config)
     check_clips(config)
+    check_paces(config)
     truth = None if config.truth is None else load_truth(config.truth)
     if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
         raise ConfigError(f"--summary {summary}: cannot write into the folder {summary.parent}; make it first")
@@ -63,6 +64,18 @@ def check_clips(config: Config) -> None:
     for name, source in config.cameras.items():
         if isinstance(source, VideoSource) and not source.path.is_file():
             raise ConfigError(f"cameras.{name}.path: {source.path} does not exist; a path is relative to the YAML file")
+
+
+def check_paces(config: Config) -> None:
+    """Raise ConfigError for recordings that run ahead of the clock into a fusion that goes by it."""
+    if config.fusion.synchroniser.deadline_ms is None:
+        return
+    for name, source in config.cameras.items():
+        if isinstance(source, VideoSource | VirtualSource) and source.pace == "pipeline":
+            raise ConfigError(
+                f"cameras.{name}.pace is pipeline, which may run ahead of the clock, so frames would be refused as "
+                "captured in the future: set `deadline_ms: null` under fusion: synchroniser:, or `pace: realtime`"
+            )
 
 
 def hub_addresses(config: Config, hub_port: int | None) -> tuple[str, str]:
