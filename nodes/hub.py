@@ -6,6 +6,7 @@ Publishers connect to the inner address (XSUB), subscribers to the outer one (XP
 import argparse
 import signal
 import sys
+import threading
 
 import psutil
 import zmq
@@ -17,7 +18,7 @@ LOOPBACK = ("tcp://127.", "tcp://localhost:", "tcp://[::1]:")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until SIGINT or SIGTERM; 2 when an address cannot be used."""
+    """Run until SIGINT or SIGTERM; 2 when an address cannot be used, 1 when forwarding ended by itself."""
     parser = argparse.ArgumentParser(prog="python -m nodes.hub", description=__doc__)
     parser.add_argument("--inner", default=DEFAULT_HUB_IN, help="publishers connect here (default %(default)s)")
     parser.add_argument("--outer", default=DEFAULT_HUB_OUT, help="subscribers connect here (default %(default)s)")
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 0
-    return 0
+    return 1
 
 
 def forward(inner: str, outer: str, trust_network: bool = False) -> None:
@@ -40,10 +41,29 @@ def forward(inner: str, outer: str, trust_network: bool = False) -> None:
     try:
         publishers = _bound(context, zmq.XSUB, inner, trust_network)
         subscribers = _bound(context, zmq.XPUB, outer, trust_network)
-        print(f"hub: publishers to {inner}, subscribers to {outer}", flush=True)
-        zmq.proxy(publishers, subscribers)
-    finally:
+    except WireError:
         context.destroy(linger=0)
+        raise
+    # Python looks at signals in the main thread alone, and never while libzmq's proxy is there and busy: a signal that
+    # comes between two messages would be lost.
+    proxy = threading.Thread(target=_forward, args=(publishers, subscribers), name="proxy")
+    try:
+        proxy.start()
+        print(f"hub: publishers to {inner}, subscribers to {outer}", flush=True)
+        while proxy.is_alive():
+            proxy.join(1.0)
+    finally:
+        context.term()  # ends the proxy, which closes its sockets
+
+
+def _forward(publishers: "zmq.Socket[bytes]", subscribers: "zmq.Socket[bytes]") -> None:
+    try:
+        zmq.proxy(publishers, subscribers)
+    except zmq.ContextTerminated:
+        pass
+    finally:
+        publishers.close(linger=0)
+        subscribers.close(linger=0)
 
 
 def _bound(

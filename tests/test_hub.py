@@ -8,8 +8,10 @@ import sys
 import psutil
 import pytest
 
-from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT
-from tests.hub import PATIENCE_S, free_ports, running_hub
+from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every
+from nodes.wire.messages import Session
+from tests import messages as make
+from tests.hub import PATIENCE_S, free_ports, meet, running_hub
 
 LISTENER = (
     "import socket, time; s = socket.create_server(('127.0.0.1', {port})); print('up', flush=True); time.sleep(60)"
@@ -46,6 +48,18 @@ def test_an_ordinary_signal_ends_it_without_a_word(stop):
     with running_hub() as hub:
         hub.process.send_signal(stop)
         assert hub.process.wait(PATIENCE_S) == 0
+
+
+def test_a_signal_ends_it_while_messages_flow():
+    """Three times, as it is a matter of the moment: a hub that only listens between messages misses one in seven."""
+    for _ in range(3):
+        with running_hub() as hub, Publisher(hub.inner) as bus, every(Session, hub_out=hub.outer) as inbox:
+            meet(bus, inbox, make.session())
+            for count in range(600):
+                bus.send(make.session())
+                if count == 300:
+                    hub.process.terminate()
+            assert hub.process.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.parametrize("side", ["--inner", "--outer"])
