@@ -20,6 +20,7 @@ MIN_DEPTH_M = 0.05  # nearer than this to a camera is behind or inside it
 MIN_DETERMINANT = 1e-12  # of the unit-trace normal matrix: below, the rays are as good as parallel
 ALL_PAIRS_UP_TO = 7  # with more views than this …
 NEIGHBOURS = 3  # … pairs are drawn among so many neighbours in the list only: cost linear in views
+CLEAR_MAJORITY = 0.6  # … and a point that such a share of them agrees on ends the search; refining does the rest
 FAST = {"reassoc", "contract", "arcp", "nsz"}  # NaN and infinity keep their meaning here
 UNDISTORT_STEPS = 12  # fixed point; 1e-7 of the focal length within the image
 REFINE_STEPS = 3
@@ -151,17 +152,20 @@ def _linear(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) -> bool:
     return True
 
 
+@INLINE
+def _residual2(T: Array, c: int, xy: Array, X: Array) -> float:
+    """Squared reprojection error in camera c, infinite behind it."""
+    z = _depth(T, c, X)
+    dx = (T[c, 0, 0] * X[0] + T[c, 0, 1] * X[1] + T[c, 0, 2] * X[2] + T[c, 0, 3]) / z - xy[c, 0]
+    dy = (T[c, 1, 0] * X[0] + T[c, 1, 1] * X[1] + T[c, 1, 2] * X[2] + T[c, 1, 3]) / z - xy[c, 1]
+    return dx * dx + dy * dy if z >= MIN_DEPTH_M else math.inf
+
+
 @JIT
 def _residuals(T: Array, xy: Array, X: Array, r2: Array) -> None:
-    """Squared reprojection error per view, infinite behind the camera."""
+    """Squared reprojection error per view."""
     for c in range(len(xy)):
-        z = _depth(T, c, X)
-        if z < MIN_DEPTH_M:
-            r2[c] = math.inf
-            continue
-        dx = (T[c, 0, 0] * X[0] + T[c, 0, 1] * X[1] + T[c, 0, 2] * X[2] + T[c, 0, 3]) / z - xy[c, 0]
-        dy = (T[c, 1, 0] * X[0] + T[c, 1, 1] * X[1] + T[c, 1, 2] * X[2] + T[c, 1, 3]) / z - xy[c, 1]
-        r2[c] = dx * dx + dy * dy
+        r2[c] = _residual2(T, c, xy, X)
 
 
 @JIT
@@ -220,14 +224,19 @@ def _best_pair(
                 continue
             if not _linear_pair(T, xy, i, k, s.candidate, s):
                 continue
-            _residuals(T, xy, s.candidate, s.r2)
             cost = _distance2(s.candidate, centre, precision)
+            n_agree = 0
             for c in range(n):
                 if weight[c] > 0.0:
-                    cost += weight[c] * min(s.r2[c], gate2)
+                    r2 = _residual2(T, c, xy, s.candidate)
+                    n_agree += r2 <= gate2
+                    cost += weight[c] * min(r2, gate2)
             if cost < best:
                 best = cost
                 X[:] = s.candidate
+            if n_seen > ALL_PAIRS_UP_TO and n_agree > CLEAR_MAJORITY * n_seen:
+                X[:] = s.candidate
+                return True
     return best < math.inf
 
 

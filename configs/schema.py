@@ -167,6 +167,14 @@ class Config(Section):
     truth: FilePath | None = Field(None, description="exact 3D joints (.npz), for sources that have them")
 
     def model_post_init(self, context: Any) -> None:
+        """What no section sees by itself."""
         for name in self.crop_offset_px:
             if name not in self.cameras:
                 raise ValueError(f"crop_offset_px names {name!r}, which is not under cameras")
+        for name, source in self.cameras.items():
+            lossless = isinstance(source, VideoSource | VirtualSource) and source.pace == "pipeline"
+            if lossless and self.fusion.synchroniser.deadline_ms is not None:
+                raise ValueError(
+                    f"cameras.{name}.pace is pipeline, which may run ahead of the clock, so frames would be refused as "
+                    "captured in the future: set `deadline_ms: null` under fusion: synchroniser:, or `pace: realtime`"
+                )

@@ -1,5 +1,6 @@
 """Everything that can be refused before a process is started: configuration, calibration, truth, ports, files."""
 
+import importlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
-from configs.schema import Config, VideoSource, VirtualSource
+from configs.schema import Config, VideoSource
 from nodes.system.accuracy import Truth, load_truth
 from nodes.system.ports import holder_of, port_of
 from nodes.system.process_table import Setup, from_this_machine
@@ -29,7 +30,7 @@ def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Pr
     config = load_config(config_path)
     check_calibration(config)
     check_clips(config)
-    check_paces(config)
+    check_opencv()
     truth = None if config.truth is None else load_truth(config.truth)
     if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
         raise ConfigError(f"--summary {summary}: cannot write into the folder {summary.parent}; make it first")
@@ -66,16 +67,14 @@ def check_clips(config: Config) -> None:
             raise ConfigError(f"cameras.{name}.path: {source.path} does not exist; a path is relative to the YAML file")
 
 
-def check_paces(config: Config) -> None:
-    """Raise ConfigError for recordings that run ahead of the clock into a fusion that goes by it."""
-    if config.fusion.synchroniser.deadline_ms is None:
-        return
-    for name, source in config.cameras.items():
-        if isinstance(source, VideoSource | VirtualSource) and source.pace == "pipeline":
-            raise ConfigError(
-                f"cameras.{name}.pace is pipeline, which may run ahead of the clock, so frames would be refused as "
-                "captured in the future: set `deadline_ms: null` under fusion: synchroniser:, or `pace: realtime`"
-            )
+def check_opencv() -> None:
+    """Raise ConfigError where OpenCV cannot be loaded: bare servers lack the libraries of a desktop that it links to."""
+    try:
+        importlib.import_module("cv2")
+    except ImportError as error:
+        raise ConfigError(
+            f"OpenCV does not load: {error}. On Debian or Ubuntu: apt-get install libgl1 libglib2.0-0"
+        ) from error
 
 
 def hub_addresses(config: Config, hub_port: int | None) -> tuple[str, str]:
