@@ -32,6 +32,9 @@ def clip(tmp_path_factory) -> Path:
     return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=FRAMES, fps=FPS)
 
 
+LOSSLESS = "fusion: {synchroniser: {deadline_ms: null}}"
+
+
 @pytest.fixture
 def config(tmp_path, clip) -> Callable[..., Path]:
     """Writes a configuration in which every camera given plays a clip; `front=source` in YAML's own words."""
@@ -42,7 +45,7 @@ def config(tmp_path, clip) -> Callable[..., Path]:
             for name, source in cameras.items()
         ]
         path = tmp_path / "config.yaml"
-        path.write_text("\n".join(["calibration: rig.toml", "cameras:", *lines, extra]))
+        path.write_text("\n".join(["calibration: rig.toml", "cameras:", *lines, LOSSLESS, extra]))
         return path
 
     return write

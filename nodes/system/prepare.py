@@ -68,7 +68,7 @@ def check_clips(config: Config) -> None:
 
 
 def check_opencv() -> None:
-    """Raise ConfigError where OpenCV cannot be loaded: bare servers lack the libraries of a desktop that it links to."""
+    """Raise ConfigError where OpenCV does not load: bare servers lack libraries of a desktop that it links to."""
     try:
         importlib.import_module("cv2")
     except ImportError as error:
