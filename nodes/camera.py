@@ -77,16 +77,24 @@ class CameraNode:
         follower = FusionFollower(self._options.hub_outer) if self._options.is_lossless else None
         self._capture = Capture(lambda: open_source(name, source, rig, start_ns), lossless=follower is not None)
         try:
-            while (frame := self._capture.take(TAKE_TIMEOUT_S)) or self._capture.snapshot().state != "ended":
-                if frame is not None:
-                    self._wait_for_fusion(follower, frame)
-                    self._handle(frame)
-                self._say_health()
+            self._work_off(self._capture, follower)
             self._say_health(state="ended")
         finally:
             self._capture.close()
             if follower:
                 follower.close()
+
+    def _work_off(self, capture: Capture, follower: FusionFollower | None) -> None:
+        """Handle frames until the source has ended and all of its frames are taken."""
+        while True:
+            has_ended = capture.snapshot().state == "ended"  # asked first: a last frame may come between the two
+            frame = capture.take(TAKE_TIMEOUT_S)
+            if frame is not None:
+                self._wait_for_fusion(follower, frame)
+                self._handle(frame)
+            elif has_ended:
+                return
+            self._say_health()
 
     def _begin(self) -> int:
         """Time zero of this source; a recorded one waits for the running system to name it."""
