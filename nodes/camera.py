@@ -139,6 +139,8 @@ class CameraNode:
             return
         self._health_due_ns = moment_ns + HEALTH_EVERY_NS
         status = self._capture.snapshot() if self._capture else None
+        if status and status.state == "ended" and not state:
+            state = "streaming"  # all is read, but its last frames are still to be sent
         self._publisher.send(self._ledger.health(moment_ns, status, state, note))
 
 
