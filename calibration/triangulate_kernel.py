@@ -32,8 +32,9 @@ MAX_BODY_DISTANCE2 = 16.0  # four standard deviations: a disputed joint out ther
 SPREAD_PRIOR_FREEDOM = 4.0  # weight of the assumed noise against the residuals seen, in degrees of freedom
 
 
-JIT = nb.njit(cache=True, nogil=True, fastmath=FAST)
-INLINE = nb.njit(cache=True, nogil=True, fastmath=FAST, inline="always")
+# numpy's errors: a point in the very plane of a camera has depth 0 and infinite residual, and must not raise
+JIT = nb.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+INLINE = nb.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", inline="always")
 
 
 class Scratch(NamedTuple):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from calibration import rigid
+from calibration import triangulate_kernel as kernel
 from calibration.rig import Camera, CameraRig
 from calibration.synthetic import ring_rig
 from calibration.triangulate import RigArrays, Triangulated, triangulate
@@ -227,6 +228,14 @@ def test_a_point_behind_a_camera_is_not_accepted():
     result = solve(rig, good[::-1].copy())  # exchanged, the rays part
     assert np.isnan(result.points_m).all()
     assert not result.used.any()
+
+
+def test_a_point_in_the_plane_of_a_camera_is_not_before_it():
+    """Depth 0 must not be divided by."""
+    T_cam_world = np.eye(4)[None, :3]
+    residual2 = np.empty(1)
+    kernel._residuals(T_cam_world, np.zeros((1, 2)), np.array([1.0, 0.0, 0.0]), residual2)
+    assert residual2[0] == np.inf
 
 
 def test_a_camera_that_has_the_point_behind_it_is_left_out():
