@@ -40,12 +40,16 @@ class Hub:
     process: subprocess.Popen[str]
 
     def stop(self) -> int:
-        """End it in order; its exit code."""
+        """End it in order; its exit code, negative when it had to be killed."""
         self.process.terminate()
-        code = self.process.wait(PATIENCE_S)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return code
+        try:
+            return self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+        finally:
+            assert self.process.stdout is not None
+            self.process.stdout.close()
 
     def alive(self) -> bool:
         return self.process.poll() is None
@@ -70,7 +74,7 @@ def running_hub() -> Iterator[Hub]:
         yield hub
     finally:
         if hub.alive():
-            hub.stop()
+            assert hub.stop() == 0
 
 
 @pytest.fixture(scope="module")
