@@ -1,0 +1,210 @@
+"""The fusion node as a process around a real hub, with cameras that are played by this test."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import zmq
+
+from calibration.rig_file import save_rig
+from nodes.wire.bus import Publisher, every, now_ns
+from nodes.wire.messages import FusionHealth, Pose3D
+from tests.keypoints import MS, START_NS, keypoints, rig_of, truth_m
+
+PATIENCE_S = 60.0  # the kernels may have to be compiled first
+FPS = 30
+
+
+@pytest.fixture
+def rig():
+    return rig_of(3)
+
+
+@pytest.fixture
+def config(tmp_path, rig):
+    save_rig(rig, tmp_path / "rig.toml")
+    cameras = "\n".join(f"  {name}: {{source: device, device: 0}}" for name in rig.names)
+    path = tmp_path / "config.yaml"
+    path.write_text(f"calibration: rig.toml\ncameras:\n{cameras}\nfusion: {{smoothing: {{kind: none}}}}\n")
+    return path
+
+
+@contextmanager
+def fusion(config, hub):
+    command = [sys.executable, "-m", "nodes.fusion", "--config", str(config)]
+    process = subprocess.Popen(
+        [*command, "--hub", hub.inner, "--hub-outer", hub.outer], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+class Stage:
+    """The cameras: each plays the actor's walk on the wall clock, from when the stage was set."""
+
+    def __init__(self, rig, hub):
+        self.rig = rig
+        self.bus = Publisher(hub.inner)
+        self.inbox = every(Pose3D, FusionHealth, hub_out=hub.outer)
+        deadline_s = time.monotonic() + PATIENCE_S
+        while self.inbox.receive(100) is None:
+            assert time.monotonic() < deadline_s, "fusion never spoke"
+        self.zero_ns = now_ns()
+        self.frame = 0
+        self.poses, self.health = [], []
+
+    def play(self, seconds, change=lambda message: message, between=lambda: None):
+        for _ in range(round(seconds * FPS)):
+            due_ns = self.zero_ns + round(self.frame * 1e9 / FPS)
+            time.sleep(max(0.0, (due_ns - now_ns()) * 1e-9))
+            for camera in self.rig.cameras:
+                message = keypoints(camera, START_NS + due_ns - self.zero_ns, self.frame)
+                message = change(replace(message, captured_ns=due_ns))
+                if message is not None:
+                    self.bus.send(message)
+            between()
+            self.frame += 1
+            self.listen(0)
+
+    def listen(self, for_ms):
+        until_s = time.monotonic() + for_ms / 1000
+        while True:
+            message = self.inbox.receive(max(0, round(1000 * (until_s - time.monotonic()))))
+            if message is None:
+                return
+            (self.poses if isinstance(message, Pose3D) else self.health).append(message)
+            if for_ms and time.monotonic() > until_s:
+                return
+
+    def errors_m(self):
+        return [
+            np.abs(pose.people[0].joints_m - truth_m(START_NS + pose.captured_ns - self.zero_ns)[0]).max()
+            for pose in self.poses
+            if pose.people
+        ]
+
+    def close(self):
+        self.bus.close()
+        self.inbox.close()
+
+
+@pytest.fixture
+def stage(config, rig, hub):
+    with fusion(config, hub) as process:
+        made = Stage(rig, hub)
+        made.process = process
+        yield made
+        made.close()
+
+
+def test_poses_come_are_right_and_their_stages_add_up(stage):
+    stage.play(1.5)
+    stage.listen(300)
+    assert len(stage.poses) > 30
+    assert max(stage.errors_m()) < 0.03  # between frames, where a foot swings
+    for pose in stage.poses:
+        assert set(pose.stages_ns) == {"interpolate", "queue", "detect", "send", "fuse"}
+        assert sum(pose.stages_ns.values()) == pose.published_ns - pose.captured_ns
+    assert [pose.seq for pose in stage.poses] == list(range(stage.poses[0].seq, stage.poses[-1].seq + 1))
+
+
+def test_garbage_and_oversized_messages_are_counted_and_nothing_stops(stage, hub):
+    raw = zmq.Context.instance().socket(zmq.PUB)
+    raw.connect(hub.inner)
+    rng = np.random.default_rng(0)
+
+    def garbage():
+        raw.send(b"keypoints/front\0" + rng.bytes(400))
+        raw.send(b"keypoints/front")
+        raw.send(b"keypoints/\0" + b"\x81\xa6schema\x63")
+
+    stage.play(2.0, between=garbage)
+    stage.listen(400)
+    raw.close(linger=0)
+    assert len(stage.poses) > 40
+    assert max(stage.errors_m()) < 0.03
+    assert stage.health[-1].undecodable > 60
+    assert stage.process.poll() is None
+
+
+def test_a_camera_whose_clock_jumps_teleports_nobody_and_is_named(stage, rig):
+    stage.play(1.0)
+    jumpy = rig.names[1]
+
+    class Jumping(Publisher):
+        def send(self, message, published_ns=None):
+            ahead = 20_000 * MS if message.source == jumpy else 0
+            return super().send(replace(message, captured_ns=message.captured_ns + ahead), now_ns() + ahead)
+
+    stage.bus.close()
+    stage.bus = Jumping(stage.process.args[stage.process.args.index("--hub") + 1])
+    time.sleep(0.3)
+    stage.play(2.0)
+    stage.listen(300)
+    assert stage.poses[-1].captured_ns < now_ns()
+    assert max(stage.errors_m()) < 0.03
+    assert stage.poses[-1].people
+    assert jumpy in stage.poses[-1].left_out
+    assert any("clock" in note and note.startswith(jumpy) for note in stage.health[-1].notes)
+
+
+def test_a_silent_camera_is_named_within_a_second(stage, rig):
+    stage.play(1.0)
+    silent = rig.names[2]
+    from_ns = now_ns()
+    stage.play(1.5, change=lambda message: None if message.source == silent else message)
+    stage.listen(200)
+    named = [h for h in stage.health if any(n.startswith(f"{silent}: no frames for") for n in h.notes)]
+    assert named
+    assert named[0].published_ns - from_ns < 1_500 * MS  # 1 s is the aim; the machine may be shared
+    gaps = np.diff([pose.captured_ns for pose in stage.poses])
+    assert gaps.max() <= 2.1 * 1e9 / FPS
+
+
+def test_sigterm_ends_it_cleanly(stage):
+    stage.process.send_signal(signal.SIGTERM)
+    assert stage.process.wait(10) == 0
+    assert stage.process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: (folder / "rig.toml").unlink(), "does not exist"),
+        (lambda folder: (folder / "rig.toml").write_text("[cam_0]\nname = 'other'\n"), "no camera"),
+        (lambda folder: (folder / "rig.toml").write_text("{"), "not TOML"),
+    ],
+)
+def test_a_wrong_calibration_is_refused_with_the_file_named(config, hub, change, said):
+    change(config.parent)
+    with fusion(config, hub) as process:
+        assert process.wait(PATIENCE_S) == 2
+        words = process.stderr.read()
+    assert said in words
+    assert "rig.toml" in words
+    assert "Traceback" not in words
+
+
+def test_a_camera_missing_in_the_calibration_is_named(config, hub, rig):
+    save_rig(rig.select(rig.names[:2]), config.parent / "rig.toml")
+    with fusion(config, hub) as process:
+        assert process.wait(PATIENCE_S) == 2
+        assert rig.names[2] in process.stderr.read()
+
+
+def test_it_needs_no_gpu_and_no_torch(config, hub):
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    code = (
+        "import nodes.fusion, sys; sys.exit(any(m.split('.')[0] in ('torch', 'mediapipe', 'cv2') for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
