@@ -48,11 +48,10 @@ class FusionNode:
     def _publish(self, pose: Pose3D, sent_ns: int, received_ns: int) -> None:
         """Send with the stages that only the shell can know: the way here, and the work done here."""
         published_ns = now_ns()
-        before_ns = sum(pose.stages_ns.values())
         send_ns = max(0, received_ns - sent_ns)
-        fuse_ns = published_ns - pose.captured_ns - before_ns - send_ns
+        fuse_ns = published_ns - pose.captured_ns - sum(pose.stages_ns.values()) - send_ns
         stages_ns = {**pose.stages_ns, "send": send_ns, "fuse": fuse_ns}
-        self.publisher.send(replace(pose, stages_ns=stages_ns), published_ns)
+        self.publisher.send_stamped(replace(pose, published_ns=published_ns, stages_ns=stages_ns))
 
     def _say_health(self, moment_ns: int) -> None:
         self.health_due_ns = moment_ns + HEALTH_EVERY_NS

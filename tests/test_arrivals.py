@@ -38,6 +38,7 @@ def test_an_outage_does_not_become_the_rhythm():
     arrivals.arrived(60 * S)
     for k in range(30):
         arrivals.arrived(60 * S + (k + 1) * 33 * MS)
+    assert arrivals.interval_ns is not None
     assert arrivals.interval_ns < 60 * MS
 
 

@@ -39,7 +39,15 @@ def test_sending_stamps_the_message_and_nothing_else(hub):
         before_ns = time.time_ns()
         sent = bus.send(make.pose())
         assert before_ns <= sent.published_ns <= time.time_ns()
-        assert same(bus.send(make.pose(), published_ns=5), make.pose(published_ns=5))
+
+
+def test_a_message_that_was_stamped_is_sent_as_it_is(hub):
+    with Publisher(hub.inner) as bus, every(Pose3D, hub_out=hub.outer, source="stamped") as inbox:
+        meet(bus, inbox, make.pose("stamped", 0))
+        while inbox.receive(timeout_ms=50):
+            pass
+        bus.send_stamped(make.pose("stamped", 9, published_ns=5))
+        assert same(take(inbox, 1)[0], make.pose("stamped", 9, published_ns=5))
 
 
 def test_several_kinds_come_in_one_order(hub):

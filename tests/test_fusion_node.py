@@ -46,13 +46,15 @@ def fusion(config, hub):
     finally:
         process.kill()
         process.wait()
+        assert process.stderr is not None
         process.stderr.close()
 
 
 class Stage:
     """The cameras: each plays the actor's walk on the wall clock, from when the stage was set."""
 
-    def __init__(self, rig, hub):
+    def __init__(self, rig, hub, process):
+        self.process = process
         self.rig = rig
         self.bus = Publisher(hub.inner)
         self.inbox = every(Pose3D, FusionHealth, hub_out=hub.outer)
@@ -101,8 +103,7 @@ class Stage:
 @pytest.fixture
 def stage(config, rig, hub):
     with fusion(config, hub) as process:
-        made = Stage(rig, hub)
-        made.process = process
+        made = Stage(rig, hub, process)
         yield made
         made.close()
 
@@ -119,7 +120,7 @@ def test_poses_come_are_right_and_their_stages_add_up(stage):
 
 
 def test_garbage_and_oversized_messages_are_counted_and_nothing_stops(stage, hub):
-    raw = zmq.Context.instance().socket(zmq.PUB)
+    raw: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
     raw.connect(hub.inner)
     rng = np.random.default_rng(0)
 
@@ -142,9 +143,9 @@ def test_a_camera_whose_clock_jumps_teleports_nobody_and_is_named(stage, rig):
     jumpy = rig.names[1]
 
     class Jumping(Publisher):
-        def send(self, message, published_ns=None):
+        def send(self, message):
             ahead = 20_000 * MS if message.source == jumpy else 0
-            return super().send(replace(message, captured_ns=message.captured_ns + ahead), now_ns() + ahead)
+            self.send_stamped(replace(message, captured_ns=message.captured_ns + ahead, published_ns=now_ns() + ahead))
 
     stage.bus.close()
     stage.bus = Jumping(stage.process.args[stage.process.args.index("--hub") + 1])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import Synchroniser as Settings
-from nodes.stages.synchroniser import MAX_AGE_NS, Synchroniser, view_at
+from nodes.stages.synchroniser import MAX_AGE_NS, Synchroniser, View, view_at
 from tests.keypoints import MS, START_NS, keypoints, rig_of, stream
 
 PERIOD_NS = round(1e9 / 30)
@@ -90,6 +90,7 @@ def test_a_joint_that_one_of_the_two_frames_lacks_is_absent():
     second.confidence[0, 7] = 0.0
     second.keypoints_px[0, 7] = np.nan
     view = view_at([first, second], START_NS + 10 * MS, 300 * MS)
+    assert isinstance(view, View)
     assert view.confidence[0, 7] == 0.0
     assert (np.delete(view.confidence[0], 7) == 1.0).all()
 

@@ -27,7 +27,7 @@ def associate(tick: Tick, cameras: tuple[str, ...], n_joints: int) -> list[Seen]
         view = tick.views.get(name)
         if view is None or not len(view.confidence):
             continue
-        surest = int(np.argmax(view.confidence.mean(axis=1)))
+        surest = int(np.argmax(view.confidence.sum(axis=1))) if len(view.confidence) > 1 else 0
         keypoints_px[index] = view.keypoints_px[surest]
         confidence[index] = view.confidence[surest]
         anybody = True

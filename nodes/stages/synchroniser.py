@@ -71,6 +71,7 @@ class Synchroniser:
         self._deadline_ns = None if settings.deadline_ms is None else round(settings.deadline_ms * 1e6)
         self._max_gap_ns = round(settings.max_gap_ms * 1e6)
         self._next_ns: int | None = None
+        self._newest_ns = 0
 
     def push(self, frame: Keypoints2D) -> list[Tick]:
         """Take in a frame of one of the cameras; the ticks that it completed, in order."""
@@ -86,8 +87,8 @@ class Synchroniser:
             self._next_ns = frame.captured_ns
         elif frame.captured_ns <= self._next_ns - self._period_ns:
             inbox.arrivals.late += 1
-        newest_ns = max(other.frames[-1].captured_ns for other in self.inboxes.values() if other.frames)
-        inbox.skew_ns += SKEW_GAIN * (newest_ns - frame.captured_ns - inbox.skew_ns)
+        self._newest_ns = max(self._newest_ns, frame.captured_ns)
+        inbox.skew_ns += SKEW_GAIN * (self._newest_ns - frame.captured_ns - inbox.skew_ns)
         return self._completed(frame)
 
     def end(self, camera: str) -> list[Tick]:
@@ -120,6 +121,7 @@ class Synchroniser:
             inbox.frames.clear()
             inbox.arrivals.last_ns = None
         self._next_ns = None
+        self._newest_ns = 0
 
     def _completed(self, latest: Keypoints2D) -> list[Tick]:
         ticks = []
@@ -138,11 +140,12 @@ class Synchroniser:
 
     def _is_complete(self, instant_ns: int) -> bool:
         """Every camera worth waiting for has a frame at or past the instant, and one camera has at least."""
-        inboxes = self.inboxes.values()
-        waited_for = [inbox for inbox in inboxes if not inbox.ended and self._is_due(inbox)]
-        return all(inbox.reaches(instant_ns) for inbox in waited_for) and any(i.reaches(instant_ns) for i in inboxes)
+        behind = [inbox for inbox in self.inboxes.values() if not inbox.reaches(instant_ns)]
+        return len(behind) < len(self.inboxes) and not any(self._is_waited_for(inbox) for inbox in behind)
 
-    def _is_due(self, inbox: CameraInbox) -> bool:
+    def _is_waited_for(self, inbox: CameraInbox) -> bool:
+        if inbox.ended:
+            return False
         return self._deadline_ns is None or inbox.arrivals.is_due(self._clock.now_ns, self._deadline_ns)
 
     def _tick(self, instant_ns: int, latest: Keypoints2D) -> Tick:

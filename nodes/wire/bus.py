@@ -36,11 +36,15 @@ class Publisher:
     def __init__(self, hub_in: str = DEFAULT_HUB_IN) -> None:
         self._socket = _socket(zmq.PUB, hub_in, linger_ms=500)
 
-    def send(self, message: M, published_ns: int | None = None) -> M:
-        """Stamp published_ns (default: now), send, return what was sent. WireError when it cannot be encoded."""
-        stamped = replace(message, published_ns=now_ns() if published_ns is None else published_ns)
-        self._socket.send(envelope(stamped))
+    def send(self, message: M) -> M:
+        """Stamp published_ns with now, send, return what was sent. WireError when it cannot be encoded."""
+        stamped = replace(message, published_ns=now_ns())
+        self.send_stamped(stamped)
         return stamped
+
+    def send_stamped(self, message: Message) -> None:
+        """Send a message whose published_ns its sender has set. WireError when it cannot be encoded."""
+        self._socket.send(envelope(message))
 
     def close(self) -> None:
         self._socket.close()
@@ -66,16 +70,19 @@ class Subscription(Generic[M]):
 
     def receive(self, timeout_ms: int | None = None) -> M | None:
         """The next message; None when none came in time. `timeout_ms=None` waits for ever, 0 does not wait."""
-        deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+        deadline_s = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         while True:
-            wait_ms = None if deadline is None else max(0, round(1000 * (deadline - time.monotonic())))
-            if not self._socket.poll(wait_ms):
-                return None
             try:
-                return cast(M, open_envelope(self._socket.recv()))
+                return cast(M, open_envelope(self._socket.recv(zmq.NOBLOCK)))
+            except zmq.Again:
+                wait_ms = None if deadline_s is None else max(0, round(1000 * (deadline_s - time.monotonic())))
+                if not self._socket.poll(wait_ms):
+                    return None
             except WireError as error:
                 self.undecodable += 1
                 self.last_refusal = str(error)
+                if deadline_s is not None and time.monotonic() >= deadline_s:
+                    return None  # a flood of garbage must not keep its reader from everything else
 
     def __iter__(self) -> Iterator[M]:
         while True:
