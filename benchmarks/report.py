@@ -67,8 +67,9 @@ class Report:
 
     def _write(self, path: Path, told: dict[str, Any]) -> None:
         aims = [{"name": a.name, "value": a.value, "limit": a.limit, "met": a.met} for a in self.aims]
-        document = {"title": self.title, "machine": told, "versions": versions(), "rows": self.rows, "aims": aims}
-        path.write_text(json.dumps(document, indent=2))
+        rows = [{key: None if value != value else value for key, value in row.items()} for row in self.rows]  # no NaN
+        document = {"title": self.title, "machine": told, "versions": versions(), "rows": rows, "aims": aims}
+        path.write_text(json.dumps(document, indent=2, allow_nan=False))
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
@@ -86,4 +87,6 @@ def refuse(why: str) -> int:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.3g}"
+    return str(value)
