@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,7 @@ class Report:
 
     def _write(self, path: Path, told: dict[str, Any]) -> None:
         aims = [{"name": a.name, "value": a.value, "limit": a.limit, "met": a.met} for a in self.aims]
-        rows = [{key: None if value != value else value for key, value in row.items()} for row in self.rows]  # no NaN
+        rows = [{key: None if _is_nan(value) else value for key, value in row.items()} for row in self.rows]
         document = {"title": self.title, "machine": told, "versions": versions(), "rows": rows, "aims": aims}
         path.write_text(json.dumps(document, indent=2, allow_nan=False))
 
@@ -87,6 +88,10 @@ def refuse(why: str) -> int:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return "" if value != value else f"{value:.3g}"
-    return str(value)
+    if _is_nan(value):
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
