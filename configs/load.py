@@ -1,6 +1,7 @@
 """Reads a configuration file into the schema; every fault stops the start with file, key and what is allowed."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -38,7 +39,7 @@ def load_config(path: str | Path) -> schema.Config:
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: this is not YAML: {error}") from error
+        raise ConfigError(f"{path}: this is not YAML: {_place(error)}") from None  # its own message shows the line
     if not isinstance(document, dict):
         raise ConfigError(
             f"{path}: expected keys such as `cameras:` and `calibration:`, found {type(document).__name__}"
@@ -47,6 +48,13 @@ def load_config(path: str | Path) -> schema.Config:
         return schema.Config.model_validate(document, context={"folder": path.parent.resolve()})
     except ValidationError as error:
         raise ConfigError("\n".join(f"{path}: {line}" for line in explain(error))) from error
+
+
+def _place(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """What is wrong and where, without the text of the line: it may hold the password of a network camera."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    return f"{error.problem}, in line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
 
 
 def explain(error: ValidationError) -> list[str]:
@@ -61,12 +69,14 @@ def explain(error: ValidationError) -> list[str]:
             guess = f", did you mean `{close[0]}`?" if close else "."
             lines.append(f"{where}: unknown key{guess} Allowed here: {', '.join(allowed)}")
         else:
-            lines.append(f"{where or 'file'}: {fault['msg']}{_given(fault['input'])}")
+            lines.append(f"{where or 'file'}: {fault['msg']}{_given(keys, fault['input'])}")
     return lines
 
 
-def _given(value: Any) -> str:
-    return "" if isinstance(value, dict) else f" (given: {value!r})"
+def _given(keys: list[str], value: Any) -> str:
+    """The faulty value, unless it may hold the password of a network camera."""
+    is_address = keys[-1:] == ["url"] or re.search("//.*[@?]", str(value)) is not None
+    return "" if isinstance(value, dict) or is_address else f" (given: {value!r})"
 
 
 def _is_source_tag(keys: list[str], position: int) -> bool:

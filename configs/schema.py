@@ -17,6 +17,8 @@ from pydantic import (
     ValidationInfo,
 )
 
+from configs.stream_url import checked_url
+
 CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="letters, digits, - and _")]
 SizeWh = Annotated[tuple[PositiveInt, PositiveInt], Field(description="width, height in pixels")]
 
@@ -53,7 +55,7 @@ class StreamSource(Section):
     """A network camera: rtsp://, http:// (MJPEG or MPEG-TS) and whatever FFmpeg opens."""
 
     source: Literal["stream"]
-    url: str
+    url: Annotated[str, AfterValidator(checked_url)]
     transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only")
     timeout_s: PositiveFloat = Field(5.0, description="without a frame for so long, the stream counts as lost")
 

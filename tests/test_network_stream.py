@@ -17,7 +17,7 @@ import cv2
 import pytest
 
 from nodes.capture import Capture, Patience
-from nodes.sources.network_stream import NetworkStream, without_password
+from nodes.sources.network_stream import NetworkStream
 from nodes.sources.source import SourceError
 from tests.numbered_clips import SIZE_WH, number_in, picture_of, write_clip
 from tests.stream_servers import ffmpeg_server, free_port, rtsp_camera
@@ -251,16 +251,3 @@ def test_no_server_is_said_without_user_and_password():
         NetworkStream(url, "tcp", 2.0)
     shown = "".join(traceback.format_exception(caught.value))
     assert not any(secret in shown for secret in ("admin", "secret", "hidden"))
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("rtsp://u:p@10.0.0.7:554/ch1", "rtsp://10.0.0.7:554/ch1"),
-        ("rtsp://10.0.0.7/ch1?user=u&password=p", "rtsp://10.0.0.7/ch1?…"),
-        ("http://u:p@ss@[fe80::1]:80/video#p", "http://[fe80::1]:80/video"),
-        ("http://10.0.0.7/video", "http://10.0.0.7/video"),
-    ],
-)
-def test_an_address_is_shown_without_what_is_secret(url, shown):
-    assert without_password(url) == shown

@@ -5,12 +5,12 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 from av.codec.context import Flags
 from av.error import ExitError, FFmpegError, HTTPUnauthorizedError
 
+from configs.stream_url import without_password
 from nodes.sources.read_guard import ReadGuard
 from nodes.sources.source import Frame, Granted, SourceError
 from nodes.sources.stream_clock import StreamClock
@@ -74,7 +74,7 @@ class NetworkStream:
 
     def _open(self, url: str, transport: str) -> Any:
         options = {"fflags": "nobuffer", "probesize": "500000", "analyzeduration": "1000000"}
-        if urlsplit(url).scheme.startswith("rtsp"):
+        if url.lower().startswith("rtsp"):
             options |= {"rtsp_transport": transport, "max_delay": "100000"}
         try:
             return av.open(url, options=options, timeout=(self._timeout_s, self._timeout_s))
@@ -133,10 +133,3 @@ def _decoded(packet: Any) -> list[Any]:
         return list(packet.decode())
     except FFmpegError:
         return []
-
-
-def without_password(url: str) -> str:
-    """The address, fit to be shown: user and password, and what a query may hide, left out."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "…" if parts.query else "", ""))
