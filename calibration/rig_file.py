@@ -1,8 +1,8 @@
 """Calibration files. Ours is the TOML that anipose, Pose2Sim, FreeMoCap and Caliscope share; Qualisys is read too.
 
 TOML: one table per camera (`name`, `size` [w, h], `matrix`, `distortions`, `rotation` as rotation vector,
-`translation` in metres, both world to camera). Tables keep the order of the file, never a sorted one: `cam_10` stays
-behind `cam_9`.
+`translation`, both world to camera). Lengths are metres, unless [metadata] says `unit = "mm"` or "cm". Tables keep the
+order of the file, never a sorted one: `cam_10` stays behind `cam_9`.
 """
 
 import tomllib
@@ -18,6 +18,8 @@ from calibration.errors import CalibrationError
 from calibration.qualisys import read_qualisys
 from calibration.rig import Camera, CameraRig
 
+UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+MAX_APART_M = 200.0  # no room is wider; in millimetres, every rig is
 MAKE_ONE = "make one with `python -m nodes.sources.virtual --help` (virtual) or export yours as anipose TOML"
 
 
@@ -27,9 +29,11 @@ def load_rig(path: str | Path) -> CameraRig:
     if not path.is_file():
         raise CalibrationError(f"calibration file {path} does not exist: check the path, or {MAKE_ONE}")
     try:
-        return _reader(path)(path)
+        rig = _reader(path)(path)
+        _refuse_wrong_unit(rig)
     except CalibrationError as error:
         raise CalibrationError(f"{path}: {error}") from error
+    return rig
 
 
 def save_rig(rig: CameraRig, path: str | Path) -> None:
@@ -68,10 +72,24 @@ def _read_toml(path: Path) -> CameraRig:
     tables = {key: table for key, table in document.items() if isinstance(table, dict) and "matrix" in table}
     if not tables:
         raise CalibrationError(f"no camera in it (a table with `matrix`); {MAKE_ONE}")
-    return CameraRig(tuple(_camera_of(key, table) for key, table in tables.items()))
+    unit = document.get("metadata", {}).get("unit", "m")
+    if unit not in UNITS_M:
+        raise CalibrationError(f"`unit` under [metadata] is {unit!r}; it is one of {', '.join(UNITS_M)}")
+    return CameraRig(tuple(_camera_of(key, table, UNITS_M[unit]) for key, table in tables.items()))
 
 
-def _camera_of(key: str, table: dict[str, Any]) -> Camera:
+def _refuse_wrong_unit(rig: CameraRig) -> None:
+    """A rig in millimetres would pass every other check, and give poses a thousand times too large."""
+    centres_m = np.stack([camera.T_world_cam[:3, 3] for camera in rig.cameras])
+    apart_m = float(np.ptp(centres_m, axis=0).max())
+    if apart_m > MAX_APART_M:
+        raise CalibrationError(
+            f"its cameras stand {apart_m:.0f} m apart; if its translations are millimetres, say so in the file: "
+            '[metadata] with the line `unit = "mm"`'
+        )
+
+
+def _camera_of(key: str, table: dict[str, Any], unit_m: float) -> Camera:
     name = str(table.get("name", key))
     missing = [field for field in ("size", "matrix", "distortions", "rotation", "translation") if field not in table]
     if missing:
@@ -86,7 +104,7 @@ def _camera_of(key: str, table: dict[str, Any]) -> Camera:
             size_wh=(width, height),
             K=np.array(table["matrix"], dtype=np.float64),
             dist=np.array(table["distortions"], dtype=np.float64),
-            T_cam_world=rigid.from_rotation(rotation, table["translation"]),
+            T_cam_world=rigid.from_rotation(rotation, unit_m * np.array(table["translation"], dtype=np.float64)),
         )
     except (ValueError, TypeError) as error:
         raise CalibrationError(f"camera {name!r} has a value of the wrong kind: {error}") from error

@@ -4,7 +4,7 @@ Paths in a file are relative to that file. `load_config` returns them absolute.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,7 +19,29 @@ from pydantic import (
 
 from configs.stream_url import checked_url
 
-CameraName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="letters, digits, - and _")]
+RESERVED_NAMES = ("hub", "fusion", "recorder", "replay", "viewer")  # processes of the system itself
+
+
+def _not_reserved(name: str) -> str:
+    """Processes are told apart by name: a camera called hub would take its place."""
+    if name in RESERVED_NAMES:
+        raise ValueError(f"no camera may be called {name!r}: {', '.join(RESERVED_NAMES)} are names of our own processes")
+    return name
+
+
+def _with_a_port(address: str) -> str:
+    """libzmq itself would take port 99999 for 34463."""
+    if not 0 < int(address.rpartition(":")[2]) < 65536:
+        raise ValueError("the port must be from 1 to 65535, as in tcp://127.0.0.1:5555")
+    return address
+
+
+CameraName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="letters, digits, - and _"),
+    AfterValidator(_not_reserved),
+]
+HubAddress = Annotated[str, Field(pattern=r"^tcp://.+:[0-9]+$"), AfterValidator(_with_a_port)]
 SizeWh = Annotated[tuple[PositiveInt, PositiveInt], Field(description="width, height in pixels")]
 
 
@@ -41,7 +63,15 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, allow_inf_nan=False)
 
 
-class DeviceSource(Section):
+class CameraSource(Section):
+    """What every kind of camera has."""
+
+    start: bool = Field(
+        True, description="false: this camera's node is started by hand, on another machine perhaps; see docs/running.md"
+    )
+
+
+class DeviceSource(CameraSource):
     """A USB or built-in camera."""
 
     source: Literal["device"]
@@ -51,7 +81,7 @@ class DeviceSource(Section):
     pixel_format: str = Field("MJPG", pattern=r"^[A-Z0-9]{4}$", description="four letters; MJPG saves USB bandwidth")
 
 
-class StreamSource(Section):
+class StreamSource(CameraSource):
     """A network camera: rtsp://, http:// (MJPEG or MPEG-TS) and whatever FFmpeg opens."""
 
     source: Literal["stream"]
@@ -60,7 +90,7 @@ class StreamSource(Section):
     timeout_s: PositiveFloat = Field(5.0, description="without a frame for so long, the stream counts as lost")
 
 
-class VideoSource(Section):
+class VideoSource(CameraSource):
     """A video file. `realtime` plays it as a camera would deliver it, dropping what comes too fast; `pipeline` hands
     over every frame, as fast as detection and fusion take them."""
 
@@ -70,7 +100,7 @@ class VideoSource(Section):
     loop: bool = False
 
 
-class VirtualSource(Section):
+class VirtualSource(CameraSource):
     """A rendered actor, seen by the camera of this name in the calibration."""
 
     source: Literal["virtual"]
@@ -90,13 +120,15 @@ Source = Annotated[DeviceSource | StreamSource | VideoSource | VirtualSource, Fi
 class Hub(Section):
     """The one address of the system: nodes publish to `inner` and everybody subscribes to `outer`."""
 
-    inner: str = Field("tcp://127.0.0.1:5555", pattern=r"^tcp://.+:\d+$")
-    outer: str = Field("tcp://127.0.0.1:5556", pattern=r"^tcp://.+:\d+$")
+    inner: HubAddress = "tcp://127.0.0.1:5555"
+    outer: HubAddress = "tcp://127.0.0.1:5556"
     trust_network: bool = Field(False, description="listen beyond loopback, unencrypted: only on a network of your own")
 
 
 class Detector(Section):
     """The 2D detector of the camera nodes."""
+
+    SKELETON_OF: ClassVar = {"mediapipe": "mediapipe33"}
 
     kind: Literal["mediapipe"] = "mediapipe"
     task_file: FilePath | None = Field(
@@ -105,13 +137,19 @@ class Detector(Section):
     min_detection_confidence: float = Field(0.5, ge=0, le=1)
     min_tracking_confidence: float = Field(0.5, ge=0, le=1)
 
+    @property
+    def skeleton(self) -> str:
+        """Name of the joint order that this detector speaks."""
+        return self.SKELETON_OF[self.kind]
+
 
 class Synchroniser(Section):
     """When a tick is fused. See nodes/stages/synchroniser.py."""
 
     rate_hz: float = Field(30.0, gt=0, le=240, description="ticks per second")
     deadline_ms: PositiveFloat | None = Field(
-        250.0, description="no camera is waited for longer; usually its own rhythm says so earlier. null: wait for all"
+        250.0,
+        description="no tick waits longer for a camera that is behind the others; null: wait for all, for recordings",
     )
     max_gap_ms: PositiveFloat = Field(300.0, description="frames farther apart than this are not interpolated between")
 

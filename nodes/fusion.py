@@ -6,7 +6,7 @@ A thin loop around `FusionPipeline`, which does the thinking and reads no clock.
 import argparse
 import signal
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
@@ -29,6 +29,7 @@ class FusionNode:
     publisher: Publisher
     health_due_ns: int = 0
     health_seq: int = 0
+    heard_ns: int = field(default_factory=now_ns)
 
     def run(self) -> None:
         """Work until interrupted."""
@@ -42,6 +43,8 @@ class FusionNode:
 
     def _handle(self, message: Keypoints2D | CameraHealth) -> None:
         received_ns = now_ns()
+        if isinstance(message, Keypoints2D):
+            self.heard_ns = received_ns
         for pose in self.pipeline.push(message):
             self._publish(pose, message.published_ns, received_ns)
 
@@ -55,7 +58,9 @@ class FusionNode:
 
     def _say_health(self, moment_ns: int) -> None:
         self.health_due_ns = moment_ns + HEALTH_EVERY_NS
-        self.publisher.send(self.pipeline.health(moment_ns, self.inbox.undecodable, self.health_seq))
+        idle_ns = max(0, moment_ns - self.heard_ns)
+        dropped = (self.inbox.undecodable, self.inbox.last_refusal)
+        self.publisher.send(self.pipeline.health(moment_ns, idle_ns, *dropped, seq=self.health_seq))
         self.health_seq += 1
 
 
@@ -70,7 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load_config(given.config)
         rig = load_rig(config.calibration)
-        pipeline = FusionPipeline(rig, tuple(config.cameras), config.fusion, config.crop_offset_px)
+        pipeline = FusionPipeline(
+            rig, tuple(config.cameras), config.fusion, config.detector.skeleton, config.crop_offset_px
+        )
         pipeline.warm_up()
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
         with inbox, Publisher(given.hub or config.hub.inner) as publisher:

@@ -1,6 +1,6 @@
 """How long a camera is waited for, and whose clock is believed."""
 
-from nodes.stages.arrivals import Arrivals, StreamClock
+from nodes.stages.arrivals import Arrivals, BusClock
 
 MS = 1_000_000
 S = 1000 * MS
@@ -43,7 +43,7 @@ def test_an_outage_does_not_become_the_rhythm():
 
 
 def test_a_clock_that_jumps_ahead_is_not_believed_while_others_speak():
-    clock = StreamClock()
+    clock = BusClock()
     assert clock.believes("a", 10 * S)
     for k in range(100):
         assert not clock.believes("b", 20 * S + k * 33 * MS)
@@ -52,16 +52,31 @@ def test_a_clock_that_jumps_ahead_is_not_believed_while_others_speak():
 
 
 def test_two_cameras_that_agree_are_believed_at_once_after_a_pause():
-    clock = StreamClock()
+    clock = BusClock()
     clock.believes("a", 10 * S)
     assert not clock.believes("a", 3600 * S)
     assert clock.believes("b", 3600 * S + MS)
-    assert (clock.now_ns, clock.steps) == (3600 * S + MS, 1)
+    assert (clock.now_ns, clock.restarts) == (3600 * S + MS, 1)
 
 
 def test_a_lonely_camera_is_believed_after_ten_frames_also_when_its_clock_was_set_back():
-    clock = StreamClock()
+    clock = BusClock()
     clock.believes("a", 100 * S)
     believed = [clock.believes("a", 10 * S + k * MS) for k in range(10)]
     assert believed == [False] * 9 + [True]
     assert clock.now_ns == 10 * S + 9 * MS
+
+
+def test_half_a_second_ahead_of_the_others_is_not_believed():
+    clock = BusClock()
+    for k in range(30):
+        assert clock.believes("a", 10 * S + k * 33 * MS)
+        assert not clock.believes("b", 10 * S + k * 33 * MS + 500 * MS)
+
+
+def test_a_short_pause_of_all_is_bridged_and_no_new_beginning():
+    clock = BusClock()
+    clock.believes("a", 10 * S)
+    assert not clock.believes("a", 11 * S)
+    assert clock.believes("b", 11 * S)
+    assert clock.restarts == 0

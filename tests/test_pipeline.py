@@ -18,7 +18,7 @@ LIMBS = MEDIAPIPE33.limb_indices()
 
 
 def fuse(rig, messages, settings=UNSMOOTHED, cameras=None, **options):
-    pipeline = FusionPipeline(rig, cameras or rig.names, settings, **options)
+    pipeline = FusionPipeline(rig, cameras or rig.names, settings, "mediapipe33", **options)
     return pipeline, [pose for message in messages for pose in pipeline.push(message)]
 
 
@@ -175,7 +175,7 @@ def test_another_shape_is_left_out_with_both_sizes_until_the_crop_is_told():
 def test_a_camera_that_is_not_calibrated_is_refused_by_name():
     rig = rig_of(3)
     with pytest.raises(CalibrationError, match="door"):
-        FusionPipeline(rig, (*rig.names, "door"), UNSMOOTHED)
+        FusionPipeline(rig, (*rig.names, "door"), UNSMOOTHED, "mediapipe33")
 
 
 def test_health_tells_alive_on_time_and_valid_apart():
@@ -192,7 +192,7 @@ def test_health_tells_alive_on_time_and_valid_apart():
     assert any(note.startswith(f"{quiet}: no frames") for note in health.notes)
     assert (health.ticks, health.people) == (len(poses), 1)
     assert health.rate_hz == pytest.approx(30, rel=0.01)
-    everybody_silent = pipeline.health(now_ns + 2000 * MS)
+    everybody_silent = pipeline.health(now_ns + 2000 * MS, idle_ns=2000 * MS)
     assert not any(camera.alive for camera in everybody_silent.cameras.values())
 
 
@@ -225,3 +225,66 @@ def test_nan_keypoints_zero_confidence_and_wild_values_raise_nothing():
     for pose in poses:
         for person in pose.people:
             assert (np.isfinite(person.joints_m).all(axis=1) == np.isfinite(person.sigma_m)).all()
+
+
+def test_a_camera_on_a_machine_with_another_clock_is_not_called_dead():
+    rig = rig_of(3)
+    pipeline, poses = fuse(rig, stream(rig))
+    an_hour_ahead_ns = poses[-1].captured_ns + 3_600_000 * MS
+    assert all(camera.alive for camera in pipeline.health(an_hour_ahead_ns, idle_ns=5 * MS).cameras.values())
+
+
+def test_one_frame_of_another_shape_does_not_exclude_the_camera_for_ever():
+    rig = rig_of(3)
+    messages = stream(rig)
+    odd = next(i for i, m in enumerate(messages) if m.source == rig.names[0] and m.seq == 20)
+    messages[odd] = replace(messages[odd], size_wh=(640, 640))
+    _, poses = fuse(rig, messages)
+    assert any("640x640" in pose.left_out.get(rig.names[0], "") for pose in poses)
+    assert poses[-1].left_out == {}
+    assert (poses[-1].people[0].views == 0b111).all()
+
+
+def test_a_pose_of_two_good_cameras_is_valid_though_a_third_was_unfit_and_died():
+    rig = rig_of(3)
+    unfit = rig.names[0]
+    messages = [
+        replace(m, size_wh=(640, 640)) if m.source == unfit else m
+        for m in stream(rig)
+        if m.source != unfit or m.captured_ns < START_NS + 1000 * MS
+    ]
+    _, poses = fuse(rig, messages)
+    assert poses[-1].valid
+    assert errors_m(poses[-5:]).max() < 1e-3
+
+
+def test_one_message_of_another_skeleton_stops_nobody_and_is_forgotten_when_mended():
+    rig = rig_of(3)
+    messages = stream(rig)
+    messages[0] = replace(messages[0], skeleton="coco17")
+    pipeline, poses = fuse(rig, messages)
+    assert len(poses) > 55
+    assert not [note for note in pipeline.health(poses[-1].captured_ns).notes if "coco17" in note]
+
+
+def test_after_the_clock_was_set_back_nobody_is_carried_on_from_the_future():
+    rig = rig_of(3)
+    before = stream(rig, seconds=1.0)
+    after = []
+    for message in stream(rig, seconds=2.0):
+        hidden = message.confidence.copy()
+        hidden[0, 5] = 0
+        stamps = {"captured_ns": message.captured_ns - 10_000 * MS, "published_ns": message.published_ns - 10_000 * MS}
+        after.append(replace(message, confidence=hidden, **stamps))
+    _, poses = fuse(rig, before + after, schema.Fusion())
+    late = [pose for pose in poses if pose.captured_ns < START_NS]
+    assert len(late) > 40
+    assert all(np.isnan(pose.people[0].joints_m[5]).all() for pose in late if pose.people)
+    assert poses[-1].people[0].id == 2
+
+
+def test_foreign_cameras_cost_no_memory():
+    rig = rig_of(2)
+    pipeline, poses = fuse(rig, [replace(m, source=f"x{i}") for i, m in enumerate(stream(rig, seconds=20.0))])
+    assert poses == []
+    assert len(pipeline.health(START_NS).notes) < 40

@@ -1,5 +1,6 @@
 """Calibration files: what is written comes back, files of other programs load, faults name file and camera."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from calibration import rigid
 from calibration.errors import CalibrationError
 from calibration.rig import Camera, CameraRig
 from calibration.rig_file import load_rig, save_rig
+from calibration.synthetic import ring_rig
 
 # As Caliscope and Pose2Sim write it: tables by the camera's name, a word on fisheye, whole and floating numbers mixed.
 OTHERS = """
@@ -235,3 +237,21 @@ def test_a_missing_file_and_an_unknown_kind_are_refused(tmp_path):
     assert "does not exist" in refusal(tmp_path)
     (tmp_path / "rig.json").write_text("{}")
     assert "not known: give a .toml or a Qualisys .qca.txt" in refusal(tmp_path / "rig.json")
+
+
+def test_a_rig_in_millimetres_is_refused_until_the_file_says_so(tmp_path):
+    rig = ring_rig(4, 4.0, 2.0, (640, 480), 600.0)
+    path = tmp_path / "rig.toml"
+    save_rig(rig, path)
+    document = tomllib.loads(path.read_text())
+    for table in document.values():
+        table["translation"] = [1000 * value for value in table["translation"]]
+    path.write_text(tomli_w.dumps(document))
+    with pytest.raises(CalibrationError, match=r"m apart.*unit = "):
+        load_rig(path)
+    path.write_text(tomli_w.dumps({**document, "metadata": {"unit": "mm"}}))
+    for camera, same in zip(load_rig(path).cameras, rig.cameras, strict=True):
+        np.testing.assert_allclose(camera.T_cam_world, same.T_cam_world, atol=1e-9)
+    path.write_text(tomli_w.dumps({**document, "metadata": {"unit": "inch"}}))
+    with pytest.raises(CalibrationError, match="inch"):
+        load_rig(path)

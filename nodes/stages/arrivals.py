@@ -13,7 +13,7 @@ DEVIATION_GAIN = 1 / 4
 
 @dataclass
 class Arrivals:
-    """The rhythm of one camera, told by the stream's clock."""
+    """The rhythm of one camera, told by the bus's clock."""
 
     last_ns: int | None = None
     interval_ns: float | None = None
@@ -22,25 +22,25 @@ class Arrivals:
     late: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
 
-    def arrived(self, stream_ns: int) -> None:
-        """A frame came when the stream's clock showed stream_ns."""
+    def arrived(self, bus_ns: int) -> None:
+        """A frame came when the bus's clock showed bus_ns."""
         if self.last_ns is not None:
-            self._learn(float(stream_ns - self.last_ns))
-        self.last_ns = stream_ns
+            self._learn(float(bus_ns - self.last_ns))
+        self.last_ns = bus_ns
         self.frames += 1
 
     def reject(self, reason: str) -> None:
         """Count a message that was refused."""
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
-    def is_due(self, stream_ns: int, deadline_ns: int) -> bool:
+    def is_due(self, bus_ns: int, deadline_ns: int) -> bool:
         """Whether it is still worth waiting for this camera's next frame."""
         if self.last_ns is None:
             return False
         patience_ns = float(deadline_ns)
         if self.interval_ns is not None:
             patience_ns = min(patience_ns, self.interval_ns + max(4 * self.deviation_ns, MIN_PATIENCE_NS))
-        return stream_ns - self.last_ns <= patience_ns
+        return bus_ns - self.last_ns <= patience_ns
 
     def _learn(self, interval_ns: float) -> None:
         if self.interval_ns is None:
@@ -53,26 +53,28 @@ class Arrivals:
 
 
 @dataclass
-class StreamClock:
-    """The clock of the stream: the newest published_ns among those that can be believed.
+class BusClock:
+    """The clock of the bus: the newest published_ns among those that can be believed.
 
-    A camera whose clock has jumped must not make the others look stale. A stamp more than a second off is believed only
+    A camera whose clock has jumped must not make the others look stale. A stamp well off the others' is believed only
     when a second camera says the same, or when nobody else speaks (the machine slept, or its clock was set).
     """
 
     now_ns: int = 0
-    steps: int = 0  # times that the clock was set anew
+    restarts: int = 0  # times that the stream began anew: set back, or after an outage
     _doubted: dict[str, tuple[int, int]] = field(default_factory=dict)  # camera → (stamp, how often in a row)
 
-    MAX_STEP_NS = 1_000_000_000
+    MAX_STEP_NS = 300_000_000  # above any ordinary delay; a jump below it goes unnoticed, until offsets are measured
+    MAX_OUTAGE_NS = 2_000_000_000  # a longer one is a new beginning, a shorter one is bridged
     CONFIRMATIONS = 10  # doubted stamps of one camera, nobody else believed in between, that are believed in the end
 
     def believes(self, camera: str, published_ns: int) -> bool:
         """Take the stamp in; False when it cannot be believed (yet)."""
-        if self.now_ns and abs(published_ns - self.now_ns) > self.MAX_STEP_NS:
+        step_ns = published_ns - self.now_ns if self.now_ns else 0
+        if abs(step_ns) > self.MAX_STEP_NS:
             if not self._confirmed(camera, published_ns):
                 return False
-            self.steps += 1
+            self.restarts += not 0 < step_ns <= self.MAX_OUTAGE_NS
             self.now_ns = published_ns
         self._doubted.clear()
         self.now_ns = max(self.now_ns, published_ns)

@@ -44,6 +44,7 @@ class Fuser:
         self._delivered = {camera.name: camera for camera in rig.cameras}
         self._arrays = RigArrays.of(rig)
         self._bits = (np.uint32(1) << np.arange(len(rig.cameras), dtype=np.uint32))[:, None]
+        self._judged_wh: dict[str, tuple[int, ...]] = {}  # size that each camera was last fitted to, or found unfit at
         self.noise_scale = 1.0
         self.misfits: dict[str, str] = {}
 
@@ -55,8 +56,9 @@ class Fuser:
     def adapt(self, views: dict[str, View]) -> None:
         """Fit the calibration to the sizes that the cameras deliver; those that cannot be fitted become `misfits`."""
         for name, view in views.items():
-            if view.size_wh == self._delivered[name].size_wh:
+            if view.size_wh == self._judged_wh.get(name, self._calibrated[name].size_wh):
                 continue
+            self._judged_wh[name] = view.size_wh
             camera = self._calibrated[name]
             try:
                 self._delivered[name] = delivered(camera, view.size_wh, self._crop_offset_px.get(name))

@@ -19,6 +19,10 @@ class HealthLedger:
         self._published: deque[Pose3D] = deque(maxlen=WINDOW)
         self._left_out: dict[str, str] = {}
 
+    def begin_anew(self) -> None:
+        """Forget the window: what comes stands on another time axis."""
+        self._published.clear()
+
     def record(self, tick: Tick, pose: Pose3D) -> None:
         """Take note of a tick and of what became of it."""
         self.ticks += 1
@@ -38,7 +42,7 @@ class HealthLedger:
         if len(self._published) < 2:
             return float("nan")
         span_ns = self._published[-1].captured_ns - self._published[0].captured_ns
-        return (len(self._published) - 1) / (span_ns * 1e-9)
+        return (len(self._published) - 1) / (span_ns * 1e-9) if span_ns > 0 else float("nan")
 
     def reprojection_px_p50(self) -> float:
         """Median over joints, people and the window."""
@@ -46,10 +50,10 @@ class HealthLedger:
         finite = np.concatenate(errors)[np.isfinite(np.concatenate(errors))] if errors else np.array([])
         return float(np.median(finite)) if len(finite) else float("nan")
 
-    def camera(self, name: str, inbox: CameraInbox, now_ns: int, misfit: str) -> CameraInput:
-        """What is to be said of one camera."""
+    def camera(self, name: str, inbox: CameraInbox, bus_ns: int, misfit: str) -> CameraInput:
+        """What is to be said of one camera when the bus's clock shows bus_ns."""
         last_ns = inbox.arrivals.last_ns
-        age_ns = float("nan") if last_ns is None else max(0, now_ns - last_ns)
+        age_ns = float("nan") if last_ns is None else max(0, bus_ns - last_ns)
         alive = last_ns is not None and age_ns <= DEAD_AFTER_NS
         reason = self._left_out.get(name, "")
         return CameraInput(

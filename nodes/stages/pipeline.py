@@ -17,6 +17,7 @@ from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Origin,
 
 SOURCE = "fusion"
 FORGET_PERSON_NS = 1_000_000_000  # whoever comes back later than this gets a new id
+MAX_STRANGERS = 16  # foreign cameras that are named
 MIN_JOINTS = 6  # fewer joints are no person
 
 
@@ -28,45 +29,61 @@ class FusionPipeline:
         rig: CameraRig,
         cameras: tuple[str, ...],
         settings: Settings,
+        skeleton: str,
         crop_offset_px: dict[str, tuple[float, float]] | None = None,
     ) -> None:
-        """`cameras`: those in use, each one in the rig (CalibrationError names the one that is not)."""
+        """`cameras`: those in use, each one in the rig (CalibrationError names the one that is not).
+
+        skeleton: name of the one that the detectors speak; a camera that speaks another is left out and named.
+        """
         self._cameras = cameras
         self._settings = settings
+        self._skeleton = SKELETONS[skeleton]
         self._synchroniser = Synchroniser(cameras, settings.synchroniser)
         self._fuser = Fuser(rig.select(cameras), settings.triangulation, crop_offset_px or {})
         self._ledger = HealthLedger()
-        self._skeleton: str | None = None
         self._smoother: Smoother | None = None
         self._person_id = 0
         self._person_seen_ns: int | None = None
         self._strangers: dict[str, str] = {}
+        self._stream_restarts = 0
 
     def push(self, message: Keypoints2D | CameraHealth) -> list[Pose3D]:
         """Take a message in; the poses, one a tick, that it completed. published_ns is left for the sender to stamp."""
         if message.source not in self._cameras:
-            self._strangers[message.source[:60]] = "is not in the configuration"
+            if len(self._strangers) < MAX_STRANGERS:
+                self._strangers[message.source] = "is not in the configuration"
             return []
         if isinstance(message, CameraHealth):
             ticks = self._synchroniser.end(message.source) if message.state == "ended" else []
-        elif not self._speaks_our_skeleton(message):
-            return []
-        else:
+        elif self._speaks_our_skeleton(message):
             ticks = self._synchroniser.push(message)
+            self._begin_anew_with_the_stream()
+        else:
+            ticks = []
         return [self._pose(tick) for tick in ticks]
 
     def warm_up(self) -> None:
         """Compile the kernels (seconds on the first start, then cached), so that the first pose does not wait."""
         self._fuser.warm_up()
 
-    def health(self, now_ns: int, undecodable: int = 0, seq: int = 0) -> FusionHealth:
-        """The state of fusion and of its inputs at now_ns."""
+    def health(
+        self, now_ns: int, idle_ns: int = 0, undecodable: int = 0, refusal: str = "", seq: int = 0
+    ) -> FusionHealth:
+        """The state of fusion and of its inputs at now_ns.
+
+        idle_ns: since the last message of a camera came, by the caller's clock; ages are told by the bus's clock from
+        there, so that the cameras' clocks need not agree with the caller's. undecodable, refusal: how many messages
+        were dropped unread, and why the last one was.
+        """
+        bus_ns = self._synchroniser.clock.now_ns + idle_ns
         inputs = {
-            name: self._ledger.camera(name, inbox, now_ns, self._fuser.misfits.get(name, ""))
+            name: self._ledger.camera(name, inbox, bus_ns, self._fuser.misfits.get(name, ""))
             for name, inbox in self._synchroniser.inboxes.items()
         }
         notes = [f"{name}: {status.note}" for name, status in inputs.items() if status.note]
-        notes += [f"{name}: {what}" for name, what in list(self._strangers.items())[:8]]
+        notes += [f"{name}: {what}" for name, what in self._strangers.items()]
+        notes += [f"{undecodable} messages dropped unread, the last one because: {refusal}"] if refusal else []
         return FusionHealth(
             captured_ns=now_ns,
             published_ns=0,
@@ -83,21 +100,25 @@ class FusionPipeline:
         )
 
     def _speaks_our_skeleton(self, message: Keypoints2D) -> bool:
-        """The first camera decides on the skeleton; one that speaks another is left out and named."""
-        skeleton = SKELETONS.get(message.skeleton)
-        if skeleton is None or message.keypoints_px.shape[1] != len(skeleton.joints):
-            self._strangers[message.source] = f"sends unknown skeleton {message.skeleton!r}"
-            return False
-        if self._skeleton is None:
-            self._skeleton = message.skeleton
-        if message.skeleton != self._skeleton:
-            self._strangers[message.source] = f"sends skeleton {message.skeleton}, the others {self._skeleton}"
-            return False
-        return True
+        """Whether the joints are those that are fused; a camera that sends others is named."""
+        if message.skeleton == self._skeleton.name and message.keypoints_px.shape[1] == len(self._skeleton.joints):
+            self._strangers.pop(message.source, None)
+            return True
+        sent = f"{message.skeleton[:60]!r} with {message.keypoints_px.shape[1]} joints"
+        self._strangers[message.source] = f"sends skeleton {sent}, not {self._skeleton.name}: use the same detector"
+        return False
+
+    def _begin_anew_with_the_stream(self) -> None:
+        """After an outage, or when the clock was set, nobody is carried on from before: time has no meaning across."""
+        restarts = self._synchroniser.clock.restarts
+        if restarts != self._stream_restarts:
+            self._stream_restarts = restarts
+            self._smoother = None
+            self._person_seen_ns = None
+            self._ledger.begin_anew()
 
     def _pose(self, tick: Tick) -> Pose3D:
-        assert self._skeleton is not None  # a tick needs a frame, a frame was let in with its skeleton
-        n_joints = len(SKELETONS[self._skeleton].joints)
+        n_joints = len(self._skeleton.joints)
         self._fuser.adapt(tick.views)
         people = [self._fuser.fuse(seen) for seen in associate(tick, self._cameras, n_joints)]
         frame = tick.completed_by
@@ -107,10 +128,10 @@ class FusionPipeline:
             published_ns=0,
             source=SOURCE,
             seq=self._ledger.ticks,
-            skeleton=self._skeleton,
+            skeleton=self._skeleton.name,
             people=self._follow(tick.captured_ns, people, n_joints),
             cameras=self._cameras,
-            valid=len(tick.views) - len(self._fuser.misfits) >= 2,
+            valid=len(tick.views.keys() - self._fuser.misfits.keys()) >= 2,
             left_out={**tick.left_out, **{name: why[:500] for name, why in self._fuser.misfits.items()}},
             stages_ns={
                 "interpolate": frame.captured_ns - tick.captured_ns,

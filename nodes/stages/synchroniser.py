@@ -1,7 +1,8 @@
 """From free-running cameras to ticks: at each tick, every camera's keypoints interpolated to that very instant.
 
 Ticks stand on an even grid from the first frame on. A tick is emitted when every camera worth waiting for has a frame
-at or past it. Nearest-frame grouping, the usual way, is several times worse at walking speed (benchmarks/subframe.py).
+at or past it, or when the deadline has passed. Nearest-frame grouping, the usual way, is several times worse at walking
+speed (benchmarks/subframe.py).
 Pure: what it does depends on the messages, their stamps and their order alone.
 """
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from configs.schema import Synchroniser as Settings
-from nodes.stages.arrivals import Arrivals, StreamClock
+from nodes.stages.arrivals import Arrivals, BusClock
 from nodes.wire.messages import Keypoints2D
 
 F32 = npt.NDArray[np.float32]
@@ -48,6 +49,7 @@ class CameraInbox:
 
     arrivals: Arrivals = field(default_factory=Arrivals)
     frames: deque[Keypoints2D] = field(default_factory=lambda: deque(maxlen=MAX_HISTORY))
+    arrived_ns: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_HISTORY))  # of each frame, bus's clock
     ended: bool = False
     skew_ns: float = 0.0
 
@@ -55,10 +57,31 @@ class CameraInbox:
         """Whether it has a frame at or past the instant."""
         return bool(self.frames) and self.frames[-1].captured_ns >= instant_ns - SAME_INSTANT_NS
 
+    def keep(self, frame: Keypoints2D, bus_ns: int) -> None:
+        """Take in a frame that arrived when the bus's clock showed bus_ns."""
+        self.arrivals.arrived(bus_ns)
+        self.frames.append(frame)
+        self.arrived_ns.append(bus_ns)
+        self.ended = False
+
+    def reached_ns(self, instant_ns: int) -> int | None:
+        """When its first frame at or past the instant arrived, by the bus's clock; None when there is none."""
+        for frame, arrived_ns in zip(self.frames, self.arrived_ns, strict=True):
+            if frame.captured_ns >= instant_ns - SAME_INSTANT_NS:
+                return arrived_ns
+        return None
+
     def forget_before(self, instant_ns: int) -> None:
         """Drop frames that no tick from the instant on can need."""
         while len(self.frames) > 1 and self.frames[1].captured_ns <= instant_ns:
             self.frames.popleft()
+            self.arrived_ns.popleft()
+
+    def begin_anew(self) -> None:
+        """Forget frames and rhythm: what comes stands on another time axis."""
+        self.frames.clear()
+        self.arrived_ns.clear()
+        self.arrivals.last_ns = None
 
 
 class Synchroniser:
@@ -66,7 +89,7 @@ class Synchroniser:
 
     def __init__(self, cameras: tuple[str, ...], settings: Settings) -> None:
         self.inboxes = {name: CameraInbox() for name in cameras}
-        self._clock = StreamClock()
+        self.clock = BusClock()
         self._period_ns = round(1e9 / settings.rate_hz)
         self._deadline_ns = None if settings.deadline_ms is None else round(settings.deadline_ms * 1e6)
         self._max_gap_ns = round(settings.max_gap_ms * 1e6)
@@ -80,9 +103,7 @@ class Synchroniser:
         if refusal:
             inbox.arrivals.reject(refusal)
             return []
-        inbox.arrivals.arrived(self._clock.now_ns)
-        inbox.frames.append(frame)
-        inbox.ended = False
+        inbox.keep(frame, self.clock.now_ns)
         if self._next_ns is None:
             self._next_ns = frame.captured_ns
         elif frame.captured_ns <= self._next_ns - self._period_ns:
@@ -100,26 +121,24 @@ class Synchroniser:
     def _refusal(self, inbox: CameraInbox, frame: Keypoints2D) -> str:
         """Why a frame cannot be used; empty when it can."""
         if self._deadline_ns is None:  # a recording may be as old as it likes
-            self._clock.now_ns = max(self._clock.now_ns, frame.published_ns)
+            self.clock.now_ns = max(self.clock.now_ns, frame.published_ns)
         else:
-            steps = self._clock.steps
-            if not self._clock.believes(frame.source, frame.published_ns):
-                return "its clock is more than 1 s off the others'"
-            if self._clock.steps != steps:
+            restarts = self.clock.restarts
+            if not self.clock.believes(frame.source, frame.published_ns):
+                return "its clock is off the others'"
+            if self.clock.restarts != restarts:
                 self._begin_anew()
-            if frame.captured_ns > self._clock.now_ns + StreamClock.MAX_STEP_NS:
+            if frame.captured_ns > self.clock.now_ns + BusClock.MAX_STEP_NS:
                 return "captured in the future"
-            if self._clock.now_ns - frame.captured_ns > MAX_AGE_NS:
+            if self.clock.now_ns - frame.captured_ns > MAX_AGE_NS:
                 return "more than 2 s old"
         if inbox.frames and frame.captured_ns <= inbox.frames[-1].captured_ns:
             return "not newer than the frame before"
         return ""
 
     def _begin_anew(self) -> None:
-        """The clock was set: frames from before stand on another time axis."""
         for inbox in self.inboxes.values():
-            inbox.frames.clear()
-            inbox.arrivals.last_ns = None
+            inbox.begin_anew()
         self._next_ns = None
         self._newest_ns = 0
 
@@ -139,14 +158,23 @@ class Synchroniser:
         return ticks
 
     def _is_complete(self, instant_ns: int) -> bool:
-        """Every camera worth waiting for has a frame at or past the instant, and one camera has at least."""
+        """One camera has a frame at or past the instant, and no other is worth waiting for."""
         behind = [inbox for inbox in self.inboxes.values() if not inbox.reaches(instant_ns)]
-        return len(behind) < len(self.inboxes) and not any(self._is_waited_for(inbox) for inbox in behind)
+        if len(behind) == len(self.inboxes):
+            return False
+        return not any(self._is_waited_for(inbox) for inbox in behind) or self._is_overdue(instant_ns)
 
     def _is_waited_for(self, inbox: CameraInbox) -> bool:
         if inbox.ended:
             return False
-        return self._deadline_ns is None or inbox.arrivals.is_due(self._clock.now_ns, self._deadline_ns)
+        return self._deadline_ns is None or inbox.arrivals.is_due(self.clock.now_ns, self._deadline_ns)
+
+    def _is_overdue(self, instant_ns: int) -> bool:
+        """Whether the first camera passed the instant longer ago than anybody is waited for."""
+        if self._deadline_ns is None:
+            return False
+        reached = [inbox.reached_ns(instant_ns) for inbox in self.inboxes.values()]
+        return self.clock.now_ns - min(ns for ns in reached if ns is not None) > self._deadline_ns
 
     def _tick(self, instant_ns: int, latest: Keypoints2D) -> Tick:
         views: dict[str, View] = {}

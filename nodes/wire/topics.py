@@ -1,4 +1,4 @@
-"""The one table of topics. Bus, recorder, health and documentation derive from it.
+"""The one table of topics: what they carry, and what a recorder and a viewer need to know of each.
 
 On the wire a message is one part: `name/source`, a zero byte, msgpack. (One part, because libzmq's CONFLATE delivers
 no multipart messages at all.)
