@@ -8,9 +8,9 @@ import signal
 import sys
 import threading
 
-import psutil
 import zmq
 
+from nodes.ports import listener_on, port_of
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, HEARTBEAT_MS, HIGH_WATER_MARK, MAX_ENVELOPE
 from nodes.wire.errors import WireError
 
@@ -74,42 +74,24 @@ def _bound(
             f"{address} listens beyond this machine, unencrypted and open to everybody there. If that network is your "
             "own, say so: `hub: {trust_network: true}` in the configuration, or --trust-network"
         )
-    if not 0 < _port(address) < 65536:
+    if not port_of(address):
         raise WireError(f"{address!r} has no port from 1 to 65535; an address looks like tcp://127.0.0.1:5555")
     socket = context.socket(kind)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_ENVELOPE)  # a peer that sends more is disconnected by libzmq
     socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
     socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
     socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+    socket.setsockopt(zmq.IPV6, "[" in address)
     try:
         socket.bind(address)
     except zmq.ZMQError as error:
         if error.errno == zmq.EADDRINUSE:
             raise WireError(
-                f"{address} is in use by {_holder(address)}. Stop that, or choose other ports: "
+                f"{address} is in use by {listener_on(port_of(address))}. Stop that, or choose other ports: "
                 "`hub: {inner: tcp://127.0.0.1:7555, outer: tcp://127.0.0.1:7556}` in the configuration"
             ) from error
         raise WireError(f"cannot listen on {address}: {error}; an address looks like tcp://127.0.0.1:5555") from error
     return socket
-
-
-def _port(address: str) -> int:
-    """The port of an address, 0 when it has none; libzmq itself would take 99999 for 34463."""
-    digits = address.rpartition(":")[2]
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
-
-
-def _holder(address: str) -> str:
-    """Who listens on the port of an address, as far as this user may know."""
-    port = _port(address)
-    try:
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                process = psutil.Process(connection.pid)
-                return f"process {process.pid} ({' '.join(process.cmdline())[:100]})"
-    except psutil.Error:
-        pass
-    return "another process"
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every
 from nodes.wire.messages import Session
 from tests import messages as make
-from tests.hub import PATIENCE_S, free_ports, meet, running_hub
+from tests.hub import PATIENCE_S, free_ports, meet, running_hub, start_hub
 
 LISTENER = (
     "import socket, time; s = socket.create_server(('127.0.0.1', {port})); print('up', flush=True); time.sleep(60)"
@@ -119,3 +119,23 @@ def test_the_same_port_twice_is_refused():
     refused = run_hub("--inner", f"tcp://127.0.0.1:{port}", "--outer", f"tcp://127.0.0.1:{port}")
     assert refused.returncode == 2
     assert "is in use by process" in refused.stderr
+
+
+def test_it_listens_on_the_loopback_of_ipv6():
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    inner, outer = (f"tcp://[::1]:{port}" for port in free_ports(2))
+    hub = start_hub(inner, outer)
+    try:
+        with Publisher(inner) as bus, every(Session, hub_out=outer) as inbox:
+            meet(bus, inbox, make.session())
+    finally:
+        hub.stop()
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False

@@ -220,7 +220,7 @@ def test_a_table_row_per_camera_becomes_a_process_per_camera():
     table = (
         Row("hub", "nodes.hub", lambda setup, _: ["--inner", setup.inner]),
         Row("{camera}", "nodes.camera", lambda setup, camera: ["--camera", camera]),
-        Row("never", "nodes.never", lambda setup, _: [], wanted=lambda _: False),
+        Row("never", "nodes.never", lambda setup, _: [], wanted=lambda *_: False),
     )
     setup = Setup(Path("rig.yaml"), ("left", "right"), "tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
     processes = expand(table, setup)
@@ -232,11 +232,14 @@ def test_a_table_row_per_camera_becomes_a_process_per_camera():
     ]
     assert processes[2].command == (sys.executable, "-m", "nodes.camera", "--camera", "right")
     assert str(processes[2]) == "right      python -m nodes.camera --camera right"
+    assert str(processes[3]) == "never      (not started here) python -m nodes.never"
 
 
 @pytest.mark.parametrize(
     ("listening", "reached"),
     [
+        ("tcp://[::]:5555", "tcp://[::1]:5555"),
+        ("tcp://[::1]:5555", "tcp://[::1]:5555"),
         ("tcp://0.0.0.0:5555", "tcp://127.0.0.1:5555"),
         ("tcp://*:5555", "tcp://127.0.0.1:5555"),
         ("tcp://10.0.0.5:5555", "tcp://10.0.0.5:5555"),

@@ -10,8 +10,8 @@ from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
 from configs.schema import Config, VideoSource
+from nodes.ports import holder_of, port_of
 from nodes.system.accuracy import Truth, load_truth
-from nodes.system.ports import holder_of, port_of
 from nodes.system.process_table import Setup, from_this_machine
 from nodes.wire.errors import WireError
 
@@ -45,6 +45,7 @@ def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Pr
         outer=outer,
         trust_network=config.hub.trust_network,
         told_hub=None if reached == (config.hub.inner, config.hub.outer) else reached,
+        by_hand=frozenset(name for name, source in config.cameras.items() if not source.start),
     )
     return Prepared(setup, reached, truth)
 
@@ -61,9 +62,12 @@ def check_calibration(config: Config) -> None:
 
 
 def check_clips(config: Config) -> None:
-    """Raise ConfigError for a video file that is not there: waiting for it, as for a camera, is no use."""
+    """Raise ConfigError for a video file that is not there: waiting for it, as for a camera, is no use.
+
+    Where the user starts the camera's node, the file may be on another machine.
+    """
     for name, source in config.cameras.items():
-        if isinstance(source, VideoSource) and not source.path.is_file():
+        if isinstance(source, VideoSource) and source.start and not source.path.is_file():
             raise ConfigError(f"cameras.{name}.path: {source.path} does not exist; a path is relative to the YAML file")
 
 

@@ -12,7 +12,8 @@ class Setup:
     """What the rows of a table depend on: one live session.
 
     inner, outer: addresses that the hub listens on. told_hub: the addresses that nodes must be told because they are
-    not those of the configuration. cameras: names, in the order of the configuration.
+    not those of the configuration. cameras: names, in the order of the configuration; by_hand: those of them whose
+    nodes the user starts.
     """
 
     config: Path
@@ -21,16 +22,20 @@ class Setup:
     outer: str
     trust_network: bool = False
     told_hub: tuple[str, str] | None = None
+    by_hand: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of process: module, its arguments, and when it is wanted. `{camera}` in the name: one per camera."""
+    """One kind of process: module, its arguments, and when it is wanted. `{camera}` in the name: one per camera.
+
+    arguments and wanted are asked with the setup and the camera's name, "" for a row without one.
+    """
 
     name: str
     module: str
     arguments: Callable[[Setup, str], Sequence[str]]
-    wanted: Callable[[Setup], bool] = lambda _: True
+    wanted: Callable[[Setup, str], bool] = lambda _, __: True
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,8 @@ class Process:
     wanted: bool = True
 
     def __str__(self) -> str:
-        return f"{self.name:<10} {shlex.join(('python', *self.command[1:]))}"
+        whose = "" if self.wanted else "(not started here) "
+        return f"{self.name:<10} {whose}{shlex.join(('python', *self.command[1:]))}"
 
 
 def expand(table: Sequence[Row], setup: Setup) -> tuple[Process, ...]:
@@ -51,12 +57,13 @@ def expand(table: Sequence[Row], setup: Setup) -> tuple[Process, ...]:
     for row in table:
         for camera in setup.cameras if "{camera}" in row.name else ("",):
             command = (sys.executable, "-m", row.module, *row.arguments(setup, camera))
-            processes.append(Process(row.name.format(camera=camera), command, row.wanted(setup)))
+            processes.append(Process(row.name.format(camera=camera), command, row.wanted(setup, camera)))
     return tuple(processes)
 
 
 def from_this_machine(address: str) -> str:
-    """How processes here reach a listening address: `tcp://0.0.0.0:5555` and `tcp://*:5555` are no destinations."""
+    """How processes here reach a listening address: those that stand for all of a machine's are no destinations."""
     scheme, _, rest = address.partition("://")
     host, _, port = rest.rpartition(":")
-    return f"{scheme}://127.0.0.1:{port}" if host in {"*", "0.0.0.0"} else address
+    here = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
+    return f"{scheme}://{here}:{port}"

@@ -118,6 +118,7 @@ def _socket(kind: int, address: str, linger_ms: int, newest_only: bool = False) 
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_ENVELOPE)
     socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+    socket.setsockopt(zmq.IPV6, "[" in address)
     if newest_only:
         socket.setsockopt(zmq.CONFLATE, 1)
     try:
