@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from nodes.system.doctor_packages import NEEDED
 from nodes.system.process_table import Row, Setup, expand
 
 
@@ -28,11 +29,9 @@ def _camera(setup: Setup, camera: str) -> list[str]:
 TABLE = (
     Row("hub", "nodes.hub", _hub),
     Row("fusion", "nodes.fusion", _fusion),
-    Row("{camera}", "nodes.camera", _camera),
+    Row("{camera}", "nodes.camera", _camera, lambda setup, camera: camera not in setup.by_hand),
 )
 
-# What the extra `live` brings; asked for by name, without importing.
-NEEDED = ("numpy", "zmq", "msgpack", "pydantic", "yaml", "numba", "psutil", "rich", "tomli_w", "av", "cv2", "mediapipe")
 EXAMPLES = """\
 examples:
   python run_system.py                                        the demo: four rendered cameras, no hardware
@@ -84,7 +83,7 @@ def _live(options: argparse.Namespace) -> int:
     setup = prepared.setup
     processes = expand(TABLE, setup)
     print("\n".join(str(process) for process in processes), flush=True)
-    monitor = Monitor(setup.cameras, prepared.truth)
+    monitor = Monitor(setup.cameras, prepared.truth, setup.by_hand)
     run = LiveRun(processes, monitor, prepared.hub, options.seconds)
     try:
         return run.run(choose_screen(options.headless))
@@ -115,13 +114,23 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--headless", action="store_true", help="plain lines in place of the table")
         command.add_argument("--summary", type=Path, metavar="OUT.json", help="write the run's figures at its end")
         command.add_argument(
-            "--hub-port", type=int, metavar="N", help="the hub uses ports N and N+1 in place of the configured ones"
+            "--hub-port",
+            type=_hub_port,
+            metavar="N",
+            help="the hub uses ports N and N+1 in place of the configured ones",
         )
     return parser
 
 
 def _given(arguments: Sequence[str] | None) -> bool:
     return bool(sys.argv[1:] if arguments is None else arguments)
+
+
+def _hub_port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port from 1 to 65534: the hub uses it and the next one")
+    return value
 
 
 def _positive(text: str) -> float:

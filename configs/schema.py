@@ -25,7 +25,7 @@ RESERVED_NAMES = ("hub", "fusion", "recorder", "replay", "viewer")  # processes 
 def _not_reserved(name: str) -> str:
     """Processes are told apart by name: a camera called hub would take its place."""
     if name in RESERVED_NAMES:
-        raise ValueError(f"no camera may be called {name!r}: {', '.join(RESERVED_NAMES)} are names of our own processes")
+        raise ValueError(f"no camera may be called {name!r}: {', '.join(RESERVED_NAMES)} are names of our processes")
     return name
 
 
@@ -67,7 +67,7 @@ class CameraSource(Section):
     """What every kind of camera has."""
 
     start: bool = Field(
-        True, description="false: this camera's node is started by hand, on another machine perhaps; see docs/running.md"
+        True, description="false: this camera's node is started by hand, perhaps on another machine; docs/running.md"
     )
 
 

@@ -223,3 +223,30 @@ def test_a_missing_file_is_named_with_one_to_try(tmp_path):
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(ConfigError, match=r"does not exist; try configs/demo\.yaml"):
             load_config(path)
+
+
+@pytest.mark.parametrize("name", ["hub", "fusion", "recorder", "replay", "viewer"])
+def test_a_camera_does_not_take_the_name_of_another_process(refused, name):
+    said = refused(BASE.replace("right:", f"{name}:"))
+    assert f"no camera may be called '{name}'" in said
+    assert "hub, fusion, recorder, replay, viewer" in said
+
+
+@pytest.mark.parametrize("key", ["inner", "outer"])
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_is_none_is_refused(refused, key, port):
+    said = refused(BASE + f"hub: {{{key}: 'tcp://127.0.0.1:{port}'}}\n")
+    assert f"hub.{key}: " in said
+    assert "from 1 to 65535" in said
+
+
+def test_every_kind_of_camera_may_be_started_by_hand(load):
+    config = load(
+        "calibration: rig.toml\ncameras:\n"
+        "  a: {source: video, path: left.mp4, start: false}\n"
+        "  b: {source: virtual, start: false}\n"
+        "  c: {source: device, device: 0, start: false}\n"
+        "  d: {source: stream, url: 'rtsp://10.0.0.7/1', start: false}\n"
+        "  e: {source: virtual}\n"
+    )
+    assert [source.start for source in config.cameras.values()] == [False, False, False, False, True]

@@ -159,3 +159,8 @@ def test_the_whole_doctor_speaks_in_lines():
     for about in ("python", "mediapipe", "detector", "machine", "gpu", "clock", "calibration"):
         assert any(line[3:].startswith(about) for line in lines), about
     assert done.stderr == ""
+
+
+def test_a_camera_of_another_machine_is_no_fault(tmp_path):
+    source = {"source": "video", "path": "none.mp4", "start": False}
+    assert faults(config(tmp_path, cameras={"front": source})) == []

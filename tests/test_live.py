@@ -53,17 +53,20 @@ class Paper:
         self._when_shown(status)
 
 
-def live(seconds: float | None = None, fusion: str = "steady", **cameras: str) -> LiveRun:
-    """A run of a real hub, a stand-in fusion and stand-in cameras `name=behaviour`."""
+def live(seconds: float | None = None, fusion: str = "steady", by_hand: str = "", **cameras: str) -> LiveRun:
+    """A run of a real hub, a stand-in fusion and stand-in cameras `name=behaviour`; by_hand: one not to be started."""
     port = free_port()
     hub_in, hub_out = f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port + 1}"
     stub = (sys.executable, "-m", "tests.stub_nodes")
     processes = [
         Process("hub", (sys.executable, "-m", "nodes.hub", "--inner", hub_in, "--outer", hub_out)),
         Process("fusion", (*stub, "fusion", "fusion", hub_in, hub_out, fusion)),
-        *(Process(name, (*stub, "camera", name, hub_in, hub_out, how)) for name, how in cameras.items()),
+        *(
+            Process(name, (*stub, "camera", name, hub_in, hub_out, how), wanted=name != by_hand)
+            for name, how in cameras.items()
+        ),
     ]
-    return LiveRun(processes, Monitor(tuple(cameras)), (hub_in, hub_out), seconds)
+    return LiveRun(processes, Monitor(tuple(cameras), by_hand={by_hand}), (hub_in, hub_out), seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +145,12 @@ def test_time_in_messages_is_the_wall_clock_of_this_machine():
     start_ns = run._monitor.session_start_ns
     assert start_ns is not None
     assert abs(start_ns - time.time_ns()) < 60e9
+
+
+def test_a_camera_to_be_started_by_hand_is_not_waited_for_and_not_started(monkeypatch):
+    monkeypatch.setattr(live_module, "QUIET_END_NS", 300_000_000)
+    run, paper = live(left="short", right="steady", fusion="idle", by_hand="right"), Paper()
+    assert run.run(paper) == 0  # ends with the recording that was started
+    assert paper.last is not None
+    assert [camera.state for camera in paper.last.cameras] == ["ended", "awaited"]
+    assert run.restarts["right"] == 0

@@ -19,7 +19,7 @@ def health(source: str = "left", seq: int = 0, state: str = "streaming", **field
     return CameraHealth(captured_ns=EPOCH_NS, published_ns=EPOCH_NS, source=source, seq=seq, state=state, **fields)
 
 
-def fusion_health(**fields: Any) -> FusionHealth:
+def fusion_health(source: str = "fusion", **fields: Any) -> FusionHealth:
     standard: dict[str, Any] = {
         "cameras": {},
         "ticks": 1,
@@ -28,7 +28,7 @@ def fusion_health(**fields: Any) -> FusionHealth:
         "reprojection_px_p50": 3.0,
         "fused_until_ns": EPOCH_NS,
     }
-    return FusionHealth(captured_ns=EPOCH_NS, published_ns=EPOCH_NS, source="fusion", seq=0, **(standard | fields))
+    return FusionHealth(captured_ns=EPOCH_NS, published_ns=EPOCH_NS, source=source, seq=0, **(standard | fields))
 
 
 def person(reprojection_px: float = 2.0) -> Person3D:
@@ -49,11 +49,12 @@ def pose(
     left_out: dict[str, str] | None = None,
     stages_ns: dict[str, int] | None = None,
     valid: bool = True,
+    source: str = "fusion",
 ) -> Pose3D:
     return Pose3D(
         captured_ns=EPOCH_NS + t_ns,
         published_ns=EPOCH_NS + t_ns + latency_ms * MS,
-        source="fusion",
+        source=source,
         seq=0,
         skeleton="mediapipe33",
         people=people,
@@ -235,3 +236,46 @@ def test_last_word_is_the_last_pose_or_camera_health(monitor):
     assert monitor.last_word_ns() == 2 * S
     monitor.feed(pose(), 3 * S)
     assert monitor.last_word_ns() == 3 * S
+
+
+def test_a_camera_whose_source_was_tried_in_vain_is_not_waited_for(monitor):
+    monitor.feed(health("left", state="ready"), 0)
+    monitor.feed(health("right", state="starting"), 0)
+    assert not monitor.cameras_prepared()
+    monitor.feed(health("right", seq=1, state="starting", note="/dev/video2 is not there"), 0)
+    assert monitor.cameras_prepared()
+    assert line(monitor, "right", 0).note == "/dev/video2 is not there"
+
+
+def test_poses_and_health_of_strangers_are_not_ours(monitor):
+    monitor.feed(pose(source="somebody", people=(person(),)), 0)
+    monitor.feed(fusion_health(source="somebody", notes=("look here",)), 0)
+    assert monitor.poses.ticks == 0
+    assert not monitor.fusion_heard
+    assert "fusion" not in monitor.last_heard_ns
+    assert monitor.status(0).people == 0
+
+
+def test_stages_that_nobody_knows_take_no_memory(monitor):
+    known = {"interpolate": MS, "queue": 2 * MS, "detect": 3 * MS, "send": 4 * MS, "fuse": 5 * MS}
+    for tick in range(3):
+        monitor.feed(pose(tick * S, stages_ns={**known, f"made up {tick}": MS}), tick * S)
+    assert set(monitor.poses.latency_ms) == {"total", *known}
+    assert monitor.poses.latency_ms["send"].percentile(50) == 4.0
+
+
+def test_a_camera_that_is_started_by_hand_is_shown_and_not_waited_for():
+    monitor = Monitor(("left", "right"), by_hand={"right"})
+    monitor.feed(health("left", state="ready"), 0)
+    assert monitor.cameras_prepared()
+    assert monitor.expected_cameras() == {"left"}
+    assert line(monitor, "right", 0).state == "awaited"
+    assert "by hand" in line(monitor, "right", 0).note
+    monitor.feed(health("right", fps=10.0), S)
+    assert line(monitor, "right", S).state == "streaming"
+    assert line(monitor, "right", 5 * S).state == "silent"
+    assert "by hand" in line(monitor, "right", 5 * S).note
+
+
+def test_where_all_cameras_are_started_by_hand_the_run_ends_with_them():
+    assert Monitor(("left", "right"), by_hand=("left", "right")).expected_cameras() == {"left", "right"}

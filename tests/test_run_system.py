@@ -16,6 +16,7 @@ import yaml
 
 import run_system
 from configs.load import load_config
+from nodes.system.prepare import prepare
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D
 from tests.live_system import ROOT, RUN_SYSTEM, all_gone, running
 from tests.test_live import free_port
@@ -233,6 +234,43 @@ def test_a_port_in_use_names_its_holder_and_harms_nobody(which):
             assert holder.poll() is None
         finally:
             holder.kill()
+
+
+@pytest.mark.parametrize("port", ["70000", "-5", "0", "65535", "many"])
+def test_a_hub_port_that_is_none_is_refused(port, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run_system.main(["demo", f"--hub-port={port}"])
+    assert "--hub-port" in capsys.readouterr().err
+
+
+def test_a_clip_on_another_machine_is_not_looked_for_here(tmp_path):
+    cameras = {"front": {"source": "video", "path": "gone.mp4", "start": False}}
+    prepared = prepare(Path(config_with(tmp_path, cameras=cameras)), free_port(), None)
+    assert prepared.setup.by_hand == {"front"}
+
+
+@pytest.mark.slow
+def test_a_camera_that_is_started_by_hand_takes_part_and_nobody_else_starts_it(tmp_path):
+    cameras = yaml.safe_load(Path(config_with(tmp_path)).read_text())["cameras"]
+    cameras["left"]["start"] = False
+    config = config_with(tmp_path, cameras=cameras)
+    with running(tmp_path, "live", "--config", config, "--headless", "--summary", "s.json") as system:
+        system.wait_for(lambda m: somebody(m) and isinstance(m, Pose3D) and "left" in m.left_out)
+        assert not [process for process in system.family() if "left" in process.cmdline()]
+        hub = (f"tcp://127.0.0.1:{system.port}", f"tcp://127.0.0.1:{system.port + 1}")
+        command = [sys.executable, "-m", "nodes.camera", "--config", config, "--camera", "left", "--wait-for-start"]
+        node = subprocess.Popen([*command, "--hub", hub[0], "--hub-outer", hub[1]], cwd=ROOT)
+        try:
+            system.wait_for(lambda m: isinstance(m, Pose3D) and m.valid and "left" not in m.left_out)
+            assert not [process for process in system.family() if "left" in process.cmdline()]
+        finally:
+            node.kill()
+            node.wait()
+        system.process.send_signal(signal.SIGINT)
+        assert system.process.wait(30) == 0, system.log.read_text()
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert summary["cameras"]["left"]["frames"] > 0
+    assert summary["restarts"]["left"] == 0
 
 
 def test_without_arguments_it_is_the_demo(monkeypatch):

@@ -25,10 +25,14 @@ class CameraStatus:
 
 
 class CameraFigures:
-    """Fed with the health messages of one camera. A restarted process counts from zero; here the counts go on."""
+    """Fed with the health messages of one camera. A restarted process counts from zero; here the counts go on.
 
-    def __init__(self, name: str) -> None:
+    by_hand: the user starts its node, when and where they like, so nobody waits for it.
+    """
+
+    def __init__(self, name: str, by_hand: bool = False) -> None:
         self.name = name
+        self.by_hand = by_hand
         self.input: CameraInput | None = None  # what fusion says about it
         self._left_out: deque[str] = deque(maxlen=POSES_JUDGED)  # why poses did without it; "" when they did not
         self.detect_ms = Samples()  # one median per health message
@@ -73,8 +77,10 @@ class CameraFigures:
 
     @property
     def prepared(self) -> bool:
-        """Whether it is past its start: ready, delivering, looking for its source, or done."""
-        return self.health is not None and self.health.state != "starting"
+        """Whether it is past its start: ready, delivering, done, or its source was tried in vain (it has a note)."""
+        if self.health is None:
+            return self.by_hand
+        return self.by_hand or self.health.state != "starting" or self.health.note != ""
 
     @property
     def fps(self) -> float:
@@ -88,7 +94,8 @@ class CameraFigures:
         """The line of the table. restarting: its process crashed and has not spoken since."""
         silence_ns = now_ns - self._received_ns
         silent = self.health is not None and not self.ended and silence_ns > silent_after_ns
-        state = "restarting" if restarting else "silent" if silent else self.health.state if self.health else "starting"
+        unheard = "awaited" if self.by_hand else "starting"
+        state = "restarting" if restarting else "silent" if silent else self.health.state if self.health else unheard
         delivers = state == "streaming"
         return CameraStatus(
             name=self.name,
@@ -105,8 +112,11 @@ class CameraFigures:
         """What is to be said: by the camera itself, and while it delivers also by fusion."""
         if state == "restarting":
             return "its process has ended; it starts again by itself"
+        if state == "awaited":
+            return "its node is started by hand (start: false)"
         if state == "silent":
-            return f"no word from it for {silence_ns / 1e9:.0f} s"
+            whose = "; its node is started by hand" if self.by_hand else ""
+            return f"no word from it for {silence_ns / 1e9:.0f} s{whose}"
         own = self.health.note if self.health else ""
         if state != "streaming" or own:
             return own

@@ -59,9 +59,11 @@ def _check_ports(*addresses: str) -> Iterator[Finding]:
 
 
 def _check_source(name: str, source: object) -> Iterator[Finding]:
-    from configs.schema import DeviceSource, VideoSource
+    from configs.schema import CameraSource, DeviceSource, VideoSource
 
     match source:
+        case CameraSource(start=False):
+            yield news(name, "start: false, so its node, and its camera or file, may be on another machine")
         case DeviceSource(device=device):
             node = Path(f"/dev/video{device}" if isinstance(device, int) else device)
             if node.exists():

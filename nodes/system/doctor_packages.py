@@ -9,6 +9,7 @@ from nodes.system.child import PACKAGES
 from nodes.system.finding import Finding, fault, ok
 
 LIVE = 'pip install "livepose3d[live]"'
+# What the extra `live` brings, by the names to import.
 NEEDED = ("numpy", "zmq", "msgpack", "pydantic", "yaml", "tomli_w", "psutil", "rich", "numba", "av", "cv2", "mediapipe")
 APT_HINTS = {  # a shared library that a wheel expects from the system → the Debian package that has it
     "libGL.so.1": "apt install libgl1",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from nodes.system.monitor import Monitor
+from nodes.system.monitor import FUSION, Monitor
 from nodes.system.process_table import Process
 from nodes.system.restart import FROZEN_NS, frozen
 from nodes.system.status_table import Screen
@@ -21,7 +21,7 @@ LONGEST_WAIT_FOR_FUSION_NS = 180_000_000_000  # nothing comes without it, and it
 QUIET_END_NS = 2_000_000_000  # no pose for so long after the last camera ended: that was the last
 MOST_PER_TURN = 1000  # messages; a flood must not keep us from watching
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-HUB, FUSION = "hub", "fusion"  # rows that nothing goes on without
+HUB = "hub"  # the row that everybody speaks through; without it and fusion nothing goes on
 
 
 class StopSignals:
@@ -155,4 +155,4 @@ class LiveRun:
         if self._limit_s is not None and self._begun_ns is not None and self.seconds >= self._limit_s:
             return True
         over = refused | self._monitor.ended_cameras()
-        return over >= set(self._monitor.cameras) and now_ns - self._monitor.last_word_ns() > QUIET_END_NS
+        return over >= self._monitor.expected_cameras() and now_ns - self._monitor.last_word_ns() > QUIET_END_NS

@@ -13,6 +13,8 @@ from nodes.system.camera_figures import CameraFigures, CameraStatus
 from nodes.system.figures import Samples, Window
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, Session
 
+FUSION = "fusion"  # the source of poses; others may speak on the bus under names of their own
+STAGES = frozenset(("interpolate", "queue", "detect", "send", "fuse"))  # of Pose3D; each costs us 512 KiB
 WINDOW_S = 5.0  # what the table tells is about the last seconds
 SILENT_NS = 2_500_000_000  # health comes four times a second, once a second while a camera waits for the start
 
@@ -71,8 +73,8 @@ class PoseFigures:
         for person in pose.people:
             self.reprojection_px.extend(person.reprojection_px)
         self.latency_ms["total"].add((pose.published_ns - pose.captured_ns) / 1e6)
-        for stage, duration_ns in pose.stages_ns.items():
-            self.latency_ms.setdefault(stage, Samples()).add(duration_ns / 1e6)
+        for stage in STAGES & pose.stages_ns.keys():
+            self.latency_ms.setdefault(stage, Samples()).add(pose.stages_ns[stage] / 1e6)
 
     @property
     def rate_hz(self) -> float:
@@ -82,10 +84,15 @@ class PoseFigures:
 
 
 class Monitor:
-    """Figures of one run with these cameras. What others say on the bus under other names is passed over."""
+    """Figures of one run with these cameras. What others say on the bus under other names is passed over.
 
-    def __init__(self, cameras: tuple[str, ...], truth: Truth | None = None) -> None:
-        self.cameras = {name: CameraFigures(name) for name in cameras}
+    by_hand: cameras whose nodes the user starts.
+    """
+
+    def __init__(
+        self, cameras: tuple[str, ...], truth: Truth | None = None, by_hand: Collection[str] = frozenset()
+    ) -> None:
+        self.cameras = {name: CameraFigures(name, name in by_hand) for name in cameras}
         self.poses = PoseFigures()
         self.accuracy = None if truth is None else Accuracy(truth)
         self.session_start_ns: int | None = None
@@ -99,14 +106,14 @@ class Monitor:
     def feed(self, message: Message, received_ns: int) -> None:
         """Take in one message of any kind."""
         match message:
-            case Pose3D():
+            case Pose3D() if message.source == FUSION:
                 self._feed_pose(message, received_ns)
             case CameraHealth() if message.source in self.cameras:
                 self.cameras[message.source].feed(message, received_ns)
                 self.last_heard_ns[message.source] = received_ns
-            case FusionHealth():
+            case FusionHealth() if message.source == FUSION:
                 self._fusion = message
-                self.last_heard_ns["fusion"] = received_ns
+                self.last_heard_ns[FUSION] = received_ns
                 for name, camera in self.cameras.items():
                     camera.input = message.cameras.get(name)
             case Session():
@@ -115,6 +122,11 @@ class Monitor:
     def ended_cameras(self) -> set[str]:
         """Cameras whose recording has been played to its end."""
         return {name for name, camera in self.cameras.items() if camera.ended}
+
+    def expected_cameras(self) -> set[str]:
+        """Cameras whose end is the end of the run: those started here, or all when none is."""
+        started_here = {name for name, camera in self.cameras.items() if not camera.by_hand}
+        return started_here or set(self.cameras)
 
     def streaming_cameras(self) -> set[str]:
         """Cameras that deliver frames, as far as they have said."""
@@ -140,7 +152,7 @@ class Monitor:
             cameras=tuple(
                 camera.status(now_ns, SILENT_NS, camera.name in restarting) for camera in self.cameras.values()
             ),
-            fusion_state="restarting" if "fusion" in restarting else self._fusion_state(now_ns),
+            fusion_state="restarting" if FUSION in restarting else self._fusion_state(now_ns),
             ticks=self.poses.ticks,
             rate_hz=self._latency_ms.rate_hz(now_ns),
             latency_p50_ms=self._latency_ms.percentile(now_ns, 50),
@@ -169,7 +181,7 @@ class Monitor:
     def _fusion_state(self, now_ns: int) -> str:
         if self._fusion is None:
             return "starting"
-        return "silent" if now_ns - self.last_heard_ns["fusion"] > SILENT_NS else "running"
+        return "silent" if now_ns - self.last_heard_ns[FUSION] > SILENT_NS else "running"
 
     def _notes(self) -> tuple[str, ...]:
         if self._fusion is None:

@@ -14,7 +14,14 @@ from rich.text import Text
 from nodes.system.camera_figures import CameraStatus
 from nodes.system.monitor import Status
 
-COLOURS = {"streaming": "green", "running": "green", "ready": "cyan", "ended": "blue", "starting": "yellow"}
+COLOURS = {
+    "streaming": "green",
+    "running": "green",
+    "ready": "cyan",
+    "ended": "blue",
+    "starting": "yellow",
+    "awaited": "yellow",
+}
 BAD = "bold red"
 REFRESH_HZ = 4
 PLAIN_PERIOD_S = 5.0
