@@ -65,11 +65,9 @@ class CameraLedger:
         return message
 
     def _fps(self, now_ns: int) -> float:
-        """Frames per second of capture time over the window; NaN before the second frame."""
-        if len(self._captured_ns) < 2:
-            return math.nan
-        span_ns = self._captured_ns[-1] - self._captured_ns[0]
-        return (len(self._captured_ns) - 1) / (span_ns * 1e-9)
+        """Frames per second of capture time over the window; NaN before two frames of different time."""
+        span_ns = self._captured_ns[-1] - self._captured_ns[0] if self._captured_ns else 0
+        return (len(self._captured_ns) - 1) / (span_ns * 1e-9) if span_ns > 0 else math.nan
 
     def _mismatch(self, size_wh: tuple[int, int], fps: float) -> str:
         """Both numbers, where the camera grants other ones than were asked for."""

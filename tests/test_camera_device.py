@@ -22,11 +22,13 @@ READ_ALL = """
 import json, sys, time
 from nodes.sources.camera_device import CameraDevice
 from nodes.sources.source import SourceError
-said, frames, granted = "", [], None
+said, frames, granted, real_ns = "", [], None, time.time_ns
 try:
     source = CameraDevice(sys.argv[1], (1280, 720), 30.0, sys.argv[2])
     granted = [*source.granted.size_wh, source.granted.fps, source.granted.pixel_format]
     while len(frames) < 30:
+        if len(frames) == 10:  # the wall clock is set; 0 s for most
+            time.time_ns = lambda: real_ns() - int(sys.argv[3]) * 1_000_000
         frame = source.read()
         age_ms = (time.time_ns() - frame.captured_ns) / 1e6
         frames.append([frame.frame_id, int(frame.image_rgb.mean()), age_ms, source.stamped_by, frame.captured_ns])
@@ -48,11 +50,11 @@ def fake_v4l2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
-def read_fake(library: Path, folder: Path, fate: str, pixel_format: str = "YUYV") -> dict[str, Any]:
+def read_fake(library: Path, folder: Path, fate: str, pixel_format: str = "YUYV", back_ms: int = 0) -> dict[str, Any]:
     device = folder / "video-fake"
     device.symlink_to("/dev/full")  # any character device that nothing else opens
     environment = os.environ | {"LD_PRELOAD": str(library), "FAKE_V4L2_PATH": str(device), "FAKE_V4L2_FATE": fate}
-    command = [sys.executable, "-c", READ_ALL, str(device), pixel_format]
+    command = [sys.executable, "-c", READ_ALL, str(device), pixel_format, str(back_ms)]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     said: dict[str, Any] = json.loads(answer.stdout)
     return said
@@ -76,6 +78,24 @@ def test_torn_jpegs_are_left_out_and_end_in_an_error(fake_v4l2, tmp_path):
     assert answer["granted"][3] == "MJPG"
     assert answer["frames"] == []
     assert "could not be decoded as MJPG; try another pixel_format" in answer["said"]
+
+
+def test_a_clock_set_back_far_is_said_so_that_the_camera_is_opened_again(fake_v4l2, tmp_path):
+    answer = read_fake(fake_v4l2, tmp_path, "works", back_ms=3_600_000)
+    assert len(answer["frames"]) == 10
+    assert (
+        "the clock was set back by 3600.0 s" in answer["said"] or "the clock was set back by 3599.9 s" in answer["said"]
+    )
+
+
+def test_a_clock_set_back_a_little_costs_that_much_time_and_no_more(fake_v4l2, tmp_path):
+    """0.8 s at 60 fps are 48 frames: more than may be spoilt, but they are whole."""
+    answer = read_fake(fake_v4l2, tmp_path, "works", back_ms=800)
+    assert answer["said"] == ""
+    ids, *_, captured_ns = zip(*answer["frames"], strict=True)
+    assert ids[:10] == tuple(range(10))
+    assert 40 <= ids[10] - ids[9] <= 56
+    assert all(b > a for a, b in itertools.pairwise(captured_ns))
 
 
 def test_unplugged_while_reading(fake_v4l2, tmp_path):

@@ -52,3 +52,10 @@ def test_before_anything_is_known():
     assert math.isnan(health.fps)
     made = ledger()
     assert [made.health(0, None).seq for _ in range(3)] == [0, 1, 2]
+
+
+def test_no_rate_is_told_where_time_stands_still_or_goes_back():
+    made = ledger()
+    for captured_ns in (5, 5, 5, 4):
+        made.detected(captured_ns, MS, (1280, 720))
+        assert math.isnan(made.health(0, None).fps)

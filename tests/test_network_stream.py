@@ -105,6 +105,17 @@ def test_arrival_is_when_a_frame_came_in_not_when_ffmpeg_let_it_out(send):
         source.close()
 
 
+def test_a_clock_set_back_ends_the_connection_so_that_it_is_opened_again(monkeypatch):
+    real_ns = time.time_ns
+    with http_server(send_mjpeg) as port:
+        source = NetworkStream(f"http://127.0.0.1:{port}/cam", "tcp", LONG_S)
+        offsets_ms(source, 3)
+        monkeypatch.setattr(time, "time_ns", lambda: real_ns() - 3600 * 10**9)
+        with pytest.raises(SourceError, match=r"the clock was set back by 3(600|599)\.\d s"):
+            offsets_ms(source, 2)
+        source.close()
+
+
 def test_with_reordered_frames_each_keeps_its_own_time():
     """B frames delay all pictures alike; a mixed-up one would be a whole frame off."""
 

@@ -54,6 +54,16 @@ def test_every_frame_of_every_loop_in_its_place(tmp_path, name, codec):
     )
 
 
+def test_of_pictures_with_one_time_only_the_first_is_handed_over(tmp_path):
+    """Matroska keeps milliseconds: of pictures 0.4 ms apart two or three fall on one."""
+    path = write_clip(tmp_path / "dense.mkv", fps=2500, ticks=range(30))
+    frames = read_all(VideoFile(path, "pipeline", loop=True, start_ns=START_NS), at_most=40)
+    captured_ns = [frame.captured_ns for frame in frames]
+    assert all(b > a for a, b in itertools.pairwise(captured_ns))
+    assert captured_ns[0] == START_NS
+    assert 10 <= sum(captured < START_NS + 12_000_000 for captured in captured_ns) <= 13, "one for each millisecond"
+
+
 def test_pictures_are_rgb(tmp_path):
     frame = VideoFile(write_red_clip(tmp_path / "red.mp4"), "pipeline", loop=False, start_ns=0).read()
     assert frame is not None

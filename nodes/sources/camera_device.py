@@ -11,6 +11,7 @@ import numpy as np
 
 from nodes.sources.read_guard import ReadGuard
 from nodes.sources.source import Frame, Granted, SourceError
+from nodes.sources.time_order import is_later
 
 NS_PER_S = 1_000_000_000
 # One buffer, the fewest, leaves the driver nowhere to write while we hold it, which costs every other frame; as the
@@ -46,15 +47,18 @@ class CameraDevice:
         self._next_id = 0
 
     def read(self) -> Frame | None:
-        """The next frame. A frame that cannot be decoded is left out, and shows as a gap in frame_id."""
+        """The next frame. One that cannot be decoded, or is not later than the last, shows as a gap in frame_id."""
         with self._guard:
-            for _ in range(MOST_SPOILT):
+            spoilt = 0
+            while spoilt < MOST_SPOILT:
                 if not self._capture.grab():
                     raise SourceError(f"{self._device} {self._why_lost()}")
                 captured_ns = self._captured_ns()
                 frame_id, self._next_id = self._next_id, self._next_id + 1
                 decoded, image_bgr = self._capture.retrieve()
-                if decoded and image_bgr is not None and captured_ns > self._last_ns:
+                if not decoded or image_bgr is None:
+                    spoilt += 1
+                elif is_later(str(self._device), captured_ns, self._last_ns):
                     self._last_ns = captured_ns
                     return Frame(
                         np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB), np.uint8), captured_ns, frame_id

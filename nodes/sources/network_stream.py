@@ -13,13 +13,16 @@ from av.error import ExitError, FFmpegError, HTTPUnauthorizedError
 from configs.stream_url import without_password
 from nodes.sources.read_guard import ReadGuard
 from nodes.sources.source import Frame, Granted, SourceError
-from nodes.sources.stream_clock import StreamClock
+from nodes.sources.stream_clock import MOST_LATENCY_NS, StreamClock
+from nodes.sources.time_order import is_later
 
 NS_PER_S = 1_000_000_000
 FIRST_PICTURE_S = 12.0  # decoding begins at a key frame, and some cameras send one in ten seconds
 # FFmpeg hands a frame over when it has seen the beginning of the next one, in MPEG-TS of the one after that (measured
 # with the time drawn into the picture, docs/sources.md). A frame arrived when that many frames earlier came out.
 FRAMES_HELD_BACK = {"rtsp": 1, "mpegts": 2, "mpjpeg": 0}
+# Going over from our clock to the sender's may put a frame back by the latency that we believe; half a second more.
+MOST_BACK_NS = MOST_LATENCY_NS + NS_PER_S // 2
 MOST_REORDERED = 32  # more than any codec holds back
 WITHOUT_OWN_TIME = {"mpjpeg", "mjpeg"}  # FFmpeg counts up at 25 fps there
 
@@ -64,7 +67,7 @@ class NetworkStream:
         with self._guard:
             for picture, captured_ns in self._frames:
                 frame_id, self._next_id = self._next_id, self._next_id + 1
-                if captured_ns > self._last_ns:
+                if is_later(self.address, captured_ns, self._last_ns, MOST_BACK_NS):
                     self._last_ns = captured_ns
                     return Frame(picture.to_ndarray(format="rgb24"), captured_ns, frame_id)
             raise SourceError(f"{self.address}: the server ended the stream; check that it still runs")

@@ -28,12 +28,13 @@ class VideoFile:
         self._first_ns = start_ns + self._clip.lead_ns
         self._loop_number = 0
         self._last_id = -1
+        self._last_ns = self._first_ns - 1
         self.granted = Granted(self._clip.size_wh, float(self._clip.rate), self._clip.pixel_format)
 
     def read(self) -> Frame | None:
         """The next frame; None at the end of a clip that does not loop, or when closed meanwhile."""
         with self._guard:
-            picture = self._next()
+            picture = self._next_later()
             if picture is None:
                 return None
             captured_ns = self._captured_ns(picture)
@@ -47,7 +48,7 @@ class VideoFile:
             while self._pace == "realtime" and (early_ns := captured_ns - time.time_ns()) > 0:
                 if self._guard.wait(min(early_ns / NS_PER_S, 1.0)):
                     return None
-            self._last_id = frame_id
+            self._last_id, self._last_ns = frame_id, captured_ns
             return frame
 
     def close(self) -> None:
@@ -55,6 +56,13 @@ class VideoFile:
 
     def _captured_ns(self, picture: Picture) -> int:
         return self._first_ns + self._loop_number * self._clip.length_ns + picture.offset_ns
+
+    def _next_later(self) -> Picture | None:
+        """The next picture with a time of its own: files with rounded or repeated time stamps hold several of one."""
+        picture = self._next()
+        while picture is not None and self._captured_ns(picture) <= self._last_ns:
+            picture = self._next()
+        return picture
 
     def _next(self) -> Picture | None:
         """The next picture, of the next loop where one ends."""
