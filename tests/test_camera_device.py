@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -83,9 +84,7 @@ def test_torn_jpegs_are_left_out_and_end_in_an_error(fake_v4l2, tmp_path):
 def test_a_clock_set_back_far_is_said_so_that_the_camera_is_opened_again(fake_v4l2, tmp_path):
     answer = read_fake(fake_v4l2, tmp_path, "works", back_ms=3_600_000)
     assert len(answer["frames"]) == 10
-    assert (
-        "the clock was set back by 3600.0 s" in answer["said"] or "the clock was set back by 3599.9 s" in answer["said"]
-    )
+    assert re.search(r"the clock was set back by 3(600|599)\.\d s", answer["said"])
 
 
 def test_a_clock_set_back_a_little_costs_that_much_time_and_no_more(fake_v4l2, tmp_path):

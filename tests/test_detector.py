@@ -11,6 +11,7 @@ import pytest
 
 from calibration.rig_file import load_rig
 from configs import schema
+from configs.errors import ConfigError
 from lifter.skeleton import LIMB_JOINTS, SKELETONS
 from nodes.detect.opening import DETECTORS, open_detector
 from nodes.sources.clip import Clip
@@ -113,6 +114,20 @@ def test_pictures_of_any_layout_and_size_are_taken(detector):
 def test_a_model_file_that_is_not_there_is_named():
     with pytest.raises(FileNotFoundError, match=r"detector\.task_file /nowhere/x\.task does not exist: leave it out"):
         open_detector(schema.Detector(task_file=Path("/nowhere/x.task")))
+
+
+@pytest.mark.parametrize("content", [b"a text, no model", b"", "bundle"], ids=["text", "empty", "other bundle"])
+def test_a_model_file_that_is_none_is_named_as_a_fault_of_the_configuration(tmp_path, content):
+    path = tmp_path / "broken.task"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with zipfile.ZipFile(path, "w") as bundle:
+            bundle.writestr("hand.tflite", b"none")
+    with pytest.raises(
+        ConfigError, match=r"detector\.task_file .*broken\.task is no pose_landmarker bundle .*leave it out"
+    ):
+        open_detector(schema.Detector(task_file=path))
 
 
 def test_on_a_fresh_machine_two_processes_make_one_model_file_and_open_no_connection(tmp_path):

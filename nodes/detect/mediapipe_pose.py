@@ -9,6 +9,7 @@ import numpy as np
 from mediapipe.tasks.python import BaseOptions, vision
 
 from configs import schema
+from configs.errors import ConfigError
 from nodes.detect.detector import Detections
 from nodes.detect.pose_bundle import bundle_path
 from nodes.sources.source import Frame
@@ -22,7 +23,10 @@ class MediaPipePose:
     skeleton = "mediapipe33"
 
     def __init__(self, settings: schema.Detector) -> None:
-        """Load the model of `settings.task_file`, or the wheel's own. Raises FileNotFoundError when it is not there."""
+        """Load the model of `settings.task_file`, or the wheel's own.
+
+        Raises FileNotFoundError when it is not there, ConfigError when the file is no model.
+        """
         path = settings.task_file or bundle_path()
         if not path.is_file():
             raise FileNotFoundError(f"detector.task_file {path} does not exist: leave it out to use MediaPipe's own")
@@ -33,7 +37,15 @@ class MediaPipePose:
             min_pose_detection_confidence=settings.min_detection_confidence,
             min_tracking_confidence=settings.min_tracking_confidence,
         )
-        self._landmarker = vision.PoseLandmarker.create_from_options(options)
+        try:
+            self._landmarker = vision.PoseLandmarker.create_from_options(options)
+        except (RuntimeError, ValueError) as error:
+            if settings.task_file is None:
+                raise
+            raise ConfigError(
+                f"detector.task_file {path} is no pose_landmarker bundle that MediaPipe can load ({error}): leave it "
+                "out to use MediaPipe's own, or fetch the .task file again"
+            ) from error
         self._last_ms = -1
 
     def detect(self, frame: Frame) -> Detections:
