@@ -15,7 +15,9 @@ from nodes.system.doctor_config import check_config
 from nodes.system.doctor_packages import mend_import
 from nodes.system.finding import Finding
 from nodes.system.v4l2 import Mode, read_modes
+from tests.numbered_clips import SIZE_WH
 from tests.test_live import free_port
+from tests.test_network_stream import http_server, send_mjpeg
 
 ROOT = Path(__file__).parents[1]
 
@@ -110,7 +112,9 @@ def test_a_good_configuration_has_no_fault(tmp_path):
         ({"truth": "none.npz"}, "truth", "does not exist"),
         ({"cameras": {"front": {"source": "video", "path": "none.mp4"}}}, "front", "correct `path`"),
         ({"cameras": {"front": {"source": "device", "device": "/dev/none"}}}, "front", "plug the camera in"),
-        ({"cameras": {"garage": {"source": "stream", "url": "rtsp://x"}}}, "calibration", "no camera 'garage'"),
+        ({"cameras": {"garage": {"source": "virtual"}}}, "calibration", "no camera 'garage'"),
+        ({"cameras": {"front": {"source": "device", "device": "/dev/null"}}}, "front", "does not answer as a camera"),
+        ({"cameras": {"front": {"source": "virtual", "motion": "fly"}}}, "front", "no motion 'fly': choose one of"),
         ({"camras": {}}, "config", "did you mean `cameras`?"),
     ],
 )
@@ -118,6 +122,66 @@ def test_each_fault_of_a_configuration_is_a_line(tmp_path, changes, about, said)
     (fault,) = faults(config(tmp_path, **changes))
     assert fault.about == about
     assert said in fault.text
+
+
+def line_of(path: Path, about: str) -> Finding:
+    (line,) = (finding for finding in check_config(path) if finding.about == about)
+    return line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="device paths")
+@pytest.mark.parametrize("device", [97, "97"])
+def test_a_number_means_the_same_device_as_to_the_camera_node(tmp_path, device):
+    line = line_of(config(tmp_path, cameras={"front": {"source": "device", "device": device}}), "front")
+    assert "/dev/video97 is not there" in line.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="character devices")
+@pytest.mark.parametrize(
+    ("asked", "mark", "said"),
+    [
+        ({"size_wh": [1280, 720], "fps": 30}, "ok", "Fine Cam 2: MJPG 1280x720 @ 30"),
+        ({"size_wh": [1280, 720], "fps": 50}, "!!", "does not grant MJPG 1280x720 @ 50: set"),
+        ({"size_wh": [1920, 1080]}, "!!", "does not grant MJPG 1920x1080 @ 30: set"),
+        ({"size_wh": [1280, 720], "pixel_format": "YUYV"}, "!!", "to what it does: MJPG 1280x720 @ 60/29.97, YUYV 640"),
+    ],
+)
+def test_what_is_asked_of_a_camera_is_held_against_what_it_grants(tmp_path, monkeypatch, asked, mark, said):
+    monkeypatch.setattr("nodes.system.doctor_cameras.camera_modes", lambda _: read_modes(0, Webcam()))
+    line = line_of(config(tmp_path, cameras={"front": {"source": "device", "device": "/dev/null", **asked}}), "front")
+    assert line.mark == mark
+    assert said in line.text
+
+
+def test_a_range_of_sizes_and_rates_grants_what_is_inside():
+    mode = Mode("YUYV", (1920, 1080), (60.0,), any_smaller=True, any_slower=True)
+    assert mode.grants("YUYV", (640, 480), 25)
+    assert not mode.grants("YUYV", (640, 1200), 25)
+    assert not mode.grants("YUYV", (640, 480), 90)
+    assert not mode.grants("MJPG", (640, 480), 25)
+    assert not Mode("YUYV", (1920, 1080), (60.0,)).grants("YUYV", (640, 480), 60)
+
+
+def test_a_network_camera_is_opened_once(tmp_path):
+    with http_server(send_mjpeg) as port:
+        url = f"http://admin:secret@127.0.0.1:{port}/cam"
+        line = line_of(config(tmp_path, cameras={"front": {"source": "stream", "url": url}}), "front")
+    assert line.mark == "ok"
+    assert f"http://127.0.0.1:{port}/cam: mjpeg" in line.text
+    assert f"{SIZE_WH[0]}x{SIZE_WH[1]}" in line.text
+
+
+def test_a_network_camera_that_is_not_there_is_a_fault_with_what_to_try(tmp_path):
+    url = f"http://admin:secret@127.0.0.1:{free_port()}/cam"
+    line = line_of(config(tmp_path, cameras={"front": {"source": "stream", "url": url}}), "front")
+    assert line.mark == "!!"
+    assert "check that the server runs" in line.text
+    assert "secret" not in line.text
+
+
+def test_a_camera_of_another_machine_is_not_looked_for(tmp_path):
+    line = line_of(config(tmp_path, cameras={"front": {"source": "device", "device": 97, "start": False}}), "front")
+    assert line.mark == "--"
 
 
 def test_a_port_in_use_is_a_line(tmp_path):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from nodes.system.doctor_cameras import check_source
 from nodes.system.finding import Finding, fault, news, ok
 
 MISSING = "the configuration cannot be checked before the packages above are there"
@@ -43,7 +44,7 @@ def check_config(path: Path | None) -> Iterator[Finding]:
         except ConfigError as error:
             yield fault("truth", str(error))
     for name, source in config.cameras.items():
-        yield from _check_source(name, source)
+        yield from check_source(name, source)
 
 
 def _check_ports(*addresses: str) -> Iterator[Finding]:
@@ -56,21 +57,3 @@ def _check_ports(*addresses: str) -> Iterator[Finding]:
             yield ok("port", f"{address} is free")
         except WireError as error:
             yield fault("port", str(error))
-
-
-def _check_source(name: str, source: object) -> Iterator[Finding]:
-    from configs.schema import CameraSource, DeviceSource, VideoSource
-
-    match source:
-        case CameraSource(start=False):
-            yield news(name, "start: false, so its node, and its camera or file, may be on another machine")
-        case DeviceSource(device=device):
-            node = Path(f"/dev/video{device}" if isinstance(device, int) else device)
-            if node.exists():
-                yield ok(name, str(node))
-            else:
-                yield fault(name, f"{node} is not there: plug the camera in, or choose one of the lines above")
-        case VideoSource(path=path):
-            yield ok(name, str(path)) if path.is_file() else fault(name, f"{path} does not exist: correct `path`")
-        case _:
-            return

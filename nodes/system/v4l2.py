@@ -11,6 +11,7 @@ QUERYCAP, ENUM_FMT, ENUM_FRAMESIZES, ENUM_FRAMEINTERVALS = 0x80685600, 0xC040560
 CAPTURE_TYPE = 1  # V4L2_BUF_TYPE_VIDEO_CAPTURE
 CAN_CAPTURE = 0x1  # V4L2_CAP_VIDEO_CAPTURE; webcams have a second node for metadata, which cannot
 DISCRETE = 1  # V4L2_FRMSIZE_TYPE_DISCRETE and its namesake of intervals
+RATE_TOLERANCE = 0.02  # 29.97 frames per second are what 30 asks for
 MOST_MODES = 200  # a driver that enumerates for ever is not waited for
 
 Ioctl = Callable[[int, int, bytearray], object]
@@ -18,15 +19,31 @@ Ioctl = Callable[[int, int, bytearray], object]
 
 @dataclass(frozen=True)
 class Mode:
-    """A size in a pixel format with the frame rates that the camera grants for it, highest first."""
+    """A size in a pixel format with the frame rates that the camera grants for it, highest first.
+
+    any_smaller, any_slower: the size or the rate is the largest of a range, not one of a list.
+    """
 
     pixel_format: str
     size_wh: tuple[int, int]
     fps: tuple[float, ...]
+    any_smaller: bool = False
+    any_slower: bool = False
 
     def __str__(self) -> str:
         rates = "/".join(f"{rate:g}" for rate in self.fps) or "?"
         return f"{self.pixel_format} {self.size_wh[0]}x{self.size_wh[1]} @ {rates}"
+
+    def grants(self, pixel_format: str, size_wh: tuple[int, int], fps: float) -> bool:
+        """Whether a camera in this mode gives what is asked for; a mode that tells no rates is believed."""
+        smaller = self.any_smaller and size_wh[0] <= self.size_wh[0] and size_wh[1] <= self.size_wh[1]
+        slower = self.any_slower and fps <= max(self.fps)
+        same_rate = any(abs(rate / fps - 1.0) <= RATE_TOLERANCE for rate in self.fps)
+        return (
+            pixel_format == self.pixel_format
+            and (size_wh == self.size_wh or smaller)
+            and (same_rate or slower or not self.fps)
+        )
 
 
 def video_devices() -> list[Path]:
@@ -55,9 +72,11 @@ def read_modes(handle: int, ioctl: Ioctl) -> tuple[str, list[Mode]] | None:
     name = bytes(block[16:48]).split(b"\0")[0].decode(errors="replace")
     modes = []
     for pixel_format in _formats(handle, ioctl):
-        for size_wh in _sizes(handle, ioctl, pixel_format):
-            rates = tuple(sorted(set(_rates(handle, ioctl, pixel_format, size_wh)), reverse=True))
-            modes.append(Mode(struct.pack("<I", pixel_format).decode(errors="replace").strip(), size_wh, rates))
+        for size_wh, any_smaller in _sizes(handle, ioctl, pixel_format):
+            told = list(_rates(handle, ioctl, pixel_format, size_wh))
+            rates = tuple(sorted({rate for rate, _ in told}, reverse=True))
+            letters = struct.pack("<I", pixel_format).decode(errors="replace").strip()
+            modes.append(Mode(letters, size_wh, rates, any_smaller, any(is_range for _, is_range in told)))
     return name, modes
 
 
@@ -66,21 +85,22 @@ def _formats(handle: int, ioctl: Ioctl) -> Iterator[int]:
         yield struct.unpack_from("<I", block, 44)[0]
 
 
-def _sizes(handle: int, ioctl: Ioctl, pixel_format: int) -> Iterator[tuple[int, int]]:
+def _sizes(handle: int, ioctl: Ioctl, pixel_format: int) -> Iterator[tuple[tuple[int, int], bool]]:
+    """Each size, and whether it is the largest of a range."""
     for block in _enumerate(handle, ioctl, ENUM_FRAMESIZES, 44, (pixel_format,)):
         kind, width, height = struct.unpack_from("<III", block, 8)
-        if kind == DISCRETE:
-            yield width, height
-        else:  # any size in steps: tell the largest
-            yield struct.unpack_from("<I", block, 16)[0], struct.unpack_from("<I", block, 28)[0]
+        if kind != DISCRETE:
+            yield (struct.unpack_from("<I", block, 16)[0], struct.unpack_from("<I", block, 28)[0]), True
             return
+        yield (width, height), False
 
 
-def _rates(handle: int, ioctl: Ioctl, pixel_format: int, size_wh: tuple[int, int]) -> Iterator[float]:
+def _rates(handle: int, ioctl: Ioctl, pixel_format: int, size_wh: tuple[int, int]) -> Iterator[tuple[float, bool]]:
+    """Each rate, and whether it is the highest of a range."""
     for block in _enumerate(handle, ioctl, ENUM_FRAMEINTERVALS, 52, (pixel_format, *size_wh)):
         kind, numerator, denominator = struct.unpack_from("<III", block, 16)
-        yield round(denominator / numerator, 2) if numerator else 0.0
-        if kind != DISCRETE:  # a range: the first fraction is the shortest interval
+        yield (round(denominator / numerator, 2) if numerator else 0.0), kind != DISCRETE
+        if kind != DISCRETE:  # the first fraction is the shortest interval
             return
 
 
