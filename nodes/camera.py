@@ -68,6 +68,7 @@ class CameraNode:
         self._preview = PreviewMaker(options.camera, options.config.preview)
         self._capture: Capture | None = None
         self._health_due_ns = 0
+        self._sent = 0
 
     def run(self) -> None:
         """Work until the recording ends or the process is interrupted."""
@@ -78,7 +79,10 @@ class CameraNode:
         self._capture = Capture(lambda: open_source(name, source, rig, start_ns), lossless=follower is not None)
         try:
             self._work_off(self._capture, follower)
-            self._say_health(state="ended")
+            self._say_end(follower)
+        except SourceError as error:
+            self._say_health(state="ended", note=str(error))  # nothing more comes: nobody shall wait for it
+            raise
         finally:
             self._capture.close()
             if follower:
@@ -91,6 +95,9 @@ class CameraNode:
             frame = capture.take(TAKE_TIMEOUT_S)
             if frame is not None:
                 self._wait_for_fusion(follower, frame)
+                if follower is not None and follower.is_fused(frame.captured_ns):
+                    self._say_health(note="passes over what is already fused")
+                    continue
                 self._handle(frame)
             elif has_ended:
                 return
@@ -108,11 +115,20 @@ class CameraNode:
         while follower is not None and not follower.may_go(frame.captured_ns, timeout_ms=100):
             self._say_health(note="waits for fusion")
 
+    def _say_end(self, follower: FusionFollower | None) -> None:
+        """Say that the recording is over; losslessly for as long as a fusion that starts again would wait for it."""
+        self._say_health(state="ended")
+        ended_ns = time.monotonic_ns()
+        while follower is not None and not follower.may_leave(ended_ns, timeout_ms=100):
+            if now_ns() >= self._health_due_ns:
+                self._say_health(state="ended")
+
     def _handle(self, frame: Frame) -> None:
         started_ns = now_ns()
         detections = self._detector.detect(frame)
         message = self._message(frame, detections, {"queue": started_ns - frame.captured_ns})
         sent = self._publisher.send(message)
+        self._sent += 1
         height, width = frame.image_rgb.shape[:2]
         self._ledger.detected(frame.captured_ns, sent.published_ns - started_ns, (width, height))
         preview = self._preview.make(frame, started_ns)
@@ -125,7 +141,8 @@ class CameraNode:
             captured_ns=frame.captured_ns,
             published_ns=0,
             source=self._options.camera,
-            seq=frame.frame_id,
+            seq=self._sent,
+            frame_id=frame.frame_id,
             skeleton=self._detector.skeleton,
             size_wh=(width, height),
             keypoints_px=detections.keypoints_px.astype(np.float32),

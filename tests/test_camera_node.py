@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from configs import schema
-from nodes.playback import AHEAD_NS
+from nodes.playback import AHEAD_NS, QUIET_END_NS
 from nodes.wire.bus import Publisher, Subscription, every
 from nodes.wire.messages import CameraHealth, Keypoints2D, Message, Preview
 from tests import messages as make
@@ -118,7 +118,7 @@ def follow(
     received: list[Keypoints2D] = []
     deadline_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline_s:
-        fusion.say(fused_ns(received[-1].captured_ns if received else START_NS))
+        fusion.say(fused_ns(received[-1].captured_ns if received else START_NS - 1))
         while (message := inbox.receive(timeout_ms=20)) is not None:
             if isinstance(message, Keypoints2D):
                 received.append(message)
@@ -127,15 +127,26 @@ def follow(
     raise AssertionError(f"no end within {PATIENCE_S} s, after {len(received)} frames")
 
 
+def leave(node: "subprocess.Popen[str]", fusion: StandInFusion, fused_ns: int) -> int:
+    """The exit code of a node whose recording has ended, while fusion lives and has nothing new."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while node.poll() is None:
+        assert time.monotonic() < deadline_s, f"no exit within {PATIENCE_S} s"
+        fusion.say(fused_ns)
+        time.sleep(0.1)
+    return node.returncode
+
+
 def test_losslessly_every_frame_comes_in_order_with_its_time_in_the_file(hub, config, fusion):
     path = config(whole=None)
     inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="whole")
     with inbox, running(command(path, "whole", hub, "--start-ns", str(START_NS))) as node:
         received = follow(inbox, fusion, lambda newest_ns: newest_ns)
-        assert node.wait(PATIENCE_S) == 0
+        assert leave(node, fusion, received[-1].captured_ns) == 0
         assert node.stderr is not None
         assert node.stderr.read() == "", "a good run has nothing to say on the terminal"
     assert [message.seq for message in received] == list(range(FRAMES))
+    assert [message.frame_id for message in received] == list(range(FRAMES))
     assert [message.captured_ns for message in received] == [START_NS + k * 1_000_000_000 // FPS for k in range(FRAMES)]
     for message in received:
         assert (message.source, message.skeleton, message.size_wh) == ("whole", "mediapipe33", (320, 160))
@@ -165,7 +176,59 @@ def test_losslessly_it_stops_ahead_of_a_fusion_that_stands_still(hub, config, fu
         newest_ns = received[-1].captured_ns
         received += follow(inbox, fusion, lambda newer_ns: max(newer_ns, newest_ns))
         assert [message.seq for message in received] == list(range(FRAMES)), "and it goes on where it stopped"
-        assert node.wait(PATIENCE_S) == 0
+        assert leave(node, fusion, received[-1].captured_ns) == 0
+
+
+def frame_ns(number: int) -> int:
+    """When frame `number` of the clip was captured."""
+    return START_NS + number * 1_000_000_000 // FPS
+
+
+def test_losslessly_started_again_it_passes_over_what_is_fused_already(hub, config, fusion):
+    path = config(again=None)
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="again")
+    with inbox, running(command(path, "again", hub, "--start-ns", str(START_NS))):
+        received = follow(inbox, fusion, lambda newest_ns: max(newest_ns, frame_ns(11)))
+    assert [message.frame_id for message in received] == list(range(12, FRAMES))
+    assert [message.seq for message in received] == list(range(FRAMES - 12)), "counts what was sent, not the frames"
+
+
+def test_losslessly_it_goes_on_with_a_fusion_that_was_started_again(hub, config, fusion):
+    path = config(anew=None)
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="anew")
+    received: list[Keypoints2D] = []
+
+    def take_until(number: int, fused_ns: int | None) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not received or received[-1].frame_id < number:
+            assert time.monotonic() < deadline_s, f"frame {number} did not come"
+            fusion.say(fused_ns)
+            while (message := inbox.receive(timeout_ms=20)) is not None:
+                if isinstance(message, Keypoints2D):
+                    received.append(message)
+
+    with inbox, running(command(path, "anew", hub, "--start-ns", str(START_NS))):
+        take_until(14, frame_ns(2))  # half a second ahead: it waits here
+        take_until(27, None)  # the new fusion has nothing yet: half a second from the frame that waited
+        received += follow(inbox, fusion, lambda newest_ns: max(newest_ns, frame_ns(27)))
+    assert [message.frame_id for message in received] == list(range(3, FRAMES))
+
+
+def test_losslessly_the_end_is_said_again_while_others_are_still_fused(hub, config, fusion):
+    path = config(short=None)
+    inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="short")
+    with inbox, running(command(path, "short", hub, "--start-ns", str(START_NS))) as node:
+        newest_ns = follow(inbox, fusion, lambda newest_ns: newest_ns)[-1].captured_ns
+        until_s = time.monotonic() + QUIET_END_NS / 1e9 + 0.5
+        said = 0
+        while time.monotonic() < until_s:
+            newest_ns += 40_000_000
+            fusion.say(newest_ns)
+            message = inbox.receive(timeout_ms=40)
+            said += isinstance(message, CameraHealth) and message.state == "ended"
+        assert said > 3
+        assert node.poll() is None, "a fusion that starts again would wait for it"
+        assert leave(node, fusion, newest_ns) == 0
 
 
 def test_without_a_fusion_a_lossless_camera_sends_nothing(hub, config):
@@ -214,7 +277,7 @@ def test_a_recording_waits_for_the_start_that_the_system_says(hub, config, fusio
             bus.send(make.session(start_ns=start_ns))
             fusion.say(None)
             first = inbox.receive(timeout_ms=50)
-        assert (first.captured_ns, first.seq) == (start_ns, 0)
+        assert (first.captured_ns, first.seq, first.frame_id) == (start_ns, 0, 0)
 
 
 def test_previews_are_sent_when_switched_on_and_only_then(hub, config, fusion):
@@ -269,14 +332,19 @@ def test_a_lossless_recording_that_is_damaged_ends_with_a_message(hub, config, f
     inbox = every(Keypoints2D, CameraHealth, hub_out=hub.outer, source="broken")
     with inbox, running(command(path, "broken", hub, "--start-ns", str(START_NS))) as node:
         received, deadline_s = 0, time.monotonic() + PATIENCE_S
-        newest_ns = START_NS
+        newest_ns = START_NS - 1
+        ended: list[CameraHealth] = []
         while node.poll() is None:
             assert time.monotonic() < deadline_s
             fusion.say(newest_ns)
             while (message := inbox.receive(timeout_ms=20)) is not None:
                 if isinstance(message, Keypoints2D):
                     received, newest_ns = received + 1, message.captured_ns
+                elif isinstance(message, CameraHealth) and message.state == "ended":
+                    ended.append(message)
         assert 0 < received < FRAMES
+        assert len(ended) == 1, "the others do not wait for it"
+        assert "broken.mkv" in ended[0].note
         assert node.stderr is not None
         error = node.stderr.read()
         assert "Traceback" not in error

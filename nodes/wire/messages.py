@@ -57,7 +57,8 @@ class Keypoints2D(Message):
     """What one camera's detector saw in one frame; P may be 0.
 
     size_wh: of the image that the pixels refer to. keypoints_px: (P, J, 2). confidence: (P, J) in [0, 1].
-    stages_ns: durations since capture: `queue` (capture to detector), `detect`.
+    stages_ns: durations since capture: `queue` (capture to detector), `detect`. frame_id: number of the frame in its
+    source, which goes on where frames were not detected; 0 also where it is not known.
     """
 
     skeleton: str = wire(NAME)
@@ -65,6 +66,7 @@ class Keypoints2D(Message):
     keypoints_px: F32 = wire(Array("<f4", ("P", "J", 2)))
     confidence: F32 = wire(Array("<f4", ("P", "J")))
     stages_ns: dict[str, int] = wire(Table(DURATION_NS), default_factory=dict)
+    frame_id: int = wire(Integer(0), default=0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,0 +1,209 @@
+"""How a lossless source keeps step with fusion: the rule without sockets; whole runs in which somebody is killed."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+import yaml
+
+import run_system
+from nodes.playback import AHEAD_NS, GONE_NS, QUIET_END_NS, SILENT_NS, STANDSTILL_NS, Pacer
+from nodes.wire.messages import Message, Pose3D
+from tests.live_system import System, all_gone, running
+
+START_NS = 1_700_000_000_000_000_000
+FRAME_NS = 40_000_000
+AHEAD = AHEAD_NS // FRAME_NS  # frames
+S = 1_000_000_000
+
+
+def frame_ns(number: int) -> int:
+    return START_NS + number * FRAME_NS
+
+
+class Play:
+    """A Pacer with a clock and a fusion that speaks five times a second."""
+
+    def __init__(self) -> None:
+        self.pacer = Pacer()
+        self.now_ns = 1000 * S
+        self.seq = 0
+
+    def say(self, fused_until_ns: int, after_ns: int = S // 5) -> None:
+        self.now_ns += after_ns
+        self.pacer.hear_health(self.seq, fused_until_ns, self.now_ns)
+        self.seq += 1
+
+    def stand_still(self, fused_until_ns: int, for_ns: int) -> None:
+        for _ in range(for_ns // (S // 5)):
+            self.say(fused_until_ns)
+
+    def may(self, number: int) -> bool:
+        return self.pacer.may_send(frame_ns(number), self.now_ns)
+
+
+@pytest.fixture
+def play() -> Play:
+    return Play()
+
+
+def test_nothing_goes_before_fusion_has_spoken(play):
+    assert not play.may(0)
+    play.pacer.hear_pose(frame_ns(0), play.now_ns)
+    assert not play.may(0), "a pose may be the last word of a fusion that is gone"
+    play.say(0)
+    assert play.may(0)
+
+
+def test_half_a_second_goes_ahead_of_the_first_frame_and_then_of_what_is_fused(play):
+    play.say(0)
+    assert [play.may(k) for k in range(AHEAD + 3)] == [True] * (AHEAD + 1) + [False] * 2
+    play.pacer.hear_pose(frame_ns(0), play.now_ns)
+    assert not play.may(AHEAD + 1)
+    play.pacer.hear_pose(frame_ns(1), play.now_ns)
+    assert play.may(AHEAD + 1)
+    assert not play.may(AHEAD + 2)
+    play.say(frame_ns(2))
+    assert play.may(AHEAD + 2), "health tells it as well as a pose"
+
+
+def test_a_camera_that_starts_again_passes_over_what_is_fused(play):
+    play.say(frame_ns(100))
+    assert [play.pacer.is_fused(frame_ns(k)) for k in (0, 99, 100, 101)] == [True, True, True, False]
+    assert play.may(101)
+    assert play.may(100 + AHEAD)
+    assert not play.may(101 + AHEAD)
+
+
+def test_a_fusion_that_starts_again_is_sent_what_waits(play):
+    play.say(frame_ns(100))
+    assert not play.may(150)
+    play.seq = 0
+    play.say(0, after_ns=4 * S)
+    assert not play.pacer.is_fused(frame_ns(100))
+    assert play.may(150)
+    assert play.may(150 + AHEAD)
+    assert not play.may(151 + AHEAD)
+    play.say(frame_ns(151))
+    assert play.may(151 + AHEAD)
+
+
+def test_a_fusion_that_starts_again_before_it_had_fused_anything(play):
+    play.say(0)
+    assert play.may(0)
+    assert not play.may(20)
+    play.say(0)
+    assert not play.may(20), "it is still the same one"
+    play.seq = 0
+    play.say(0)
+    assert play.may(20)
+
+
+def test_a_fusion_that_lives_and_stands_still_is_sent_a_frame_now_and_then(play):
+    """Frames before it were lost on their way when the hub died: it waits for them, and the camera for it."""
+    play.say(frame_ns(10))
+    play.stand_still(frame_ns(10), STANDSTILL_NS - S)
+    assert not play.may(30)
+    play.stand_still(frame_ns(10), S)
+    assert play.may(30)
+    assert not play.may(31), "one frame only: it may be waiting for a camera that is slow to start"
+    play.stand_still(frame_ns(10), STANDSTILL_NS)
+    assert play.may(31)
+
+
+def test_a_fusion_that_is_silent_is_sent_nothing_ahead(play):
+    play.say(frame_ns(10))
+    play.now_ns += 10 * STANDSTILL_NS
+    assert not play.may(30)
+    play.say(frame_ns(10))
+    assert not play.may(30), "its silence was no standstill"
+
+
+def test_an_ended_camera_stays_while_fusion_goes_on(play):
+    ended_ns = play.now_ns
+    for number in range(100):
+        play.say(frame_ns(number))
+        assert not play.pacer.may_leave(ended_ns, play.now_ns)
+    play.stand_still(frame_ns(99), QUIET_END_NS - S)
+    assert not play.pacer.may_leave(ended_ns, play.now_ns)
+    play.stand_still(frame_ns(99), S)
+    assert play.pacer.may_leave(ended_ns, play.now_ns)
+
+
+def test_an_ended_camera_waits_for_a_fusion_that_starts_again_but_not_for_ever(play):
+    play.say(frame_ns(10))
+    ended_ns = play.now_ns
+    play.now_ns += SILENT_NS + QUIET_END_NS
+    assert not play.pacer.may_leave(ended_ns, play.now_ns)
+    play.seq = 0
+    play.say(0)
+    assert not play.pacer.may_leave(ended_ns, play.now_ns), "the new one has to hear of the end"
+    play.now_ns += GONE_NS - S
+    assert not play.pacer.may_leave(ended_ns, play.now_ns)
+    play.now_ns += S
+    assert play.pacer.may_leave(ended_ns, play.now_ns)
+
+
+def test_an_ended_camera_that_never_heard_fusion_leaves(play):
+    assert not play.pacer.may_leave(play.now_ns, play.now_ns + GONE_NS - S)
+    assert play.pacer.may_leave(play.now_ns, play.now_ns + GONE_NS)
+
+
+def lossless_config(tmp_path: Path) -> str:
+    """Two clips of the demo (14 s, 25 Hz), every frame of them, with a tick for each."""
+    folder = run_system.demo_config().parent
+    cameras = {
+        name: {"source": "video", "path": str(folder / f"demo/{name}.mp4"), "pace": "pipeline"}
+        for name in ("front", "left")
+    }
+    synchroniser = {"rate_hz": 25, "deadline_ms": None}
+    document = {
+        "calibration": str(folder / "demo/rig.toml"),
+        "cameras": cameras,
+        "fusion": {"synchroniser": synchroniser},
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return str(path)
+
+
+def kill_in_the_middle(system: System, node: str) -> list[Pose3D]:
+    """Kill -9 when a second of the recording is fused; all poses from the kill to the end of the run."""
+    first: list[int] = []
+
+    def a_second_is_fused(message: Message) -> bool:
+        if isinstance(message, Pose3D):
+            first.append(message.captured_ns)
+        return bool(first) and first[-1] - first[0] >= S
+
+    system.wait_for(a_second_is_fused)
+    victim = system.node(node)
+    victim.kill()
+    assert all_gone([victim])
+    system.heard.clear()
+    with pytest.raises(AssertionError, match="run_system has ended"):
+        system.wait_for(lambda _: False, patience_s=150)
+    assert system.process.wait() == 0, system.log.read_text()
+    assert f"{node.removeprefix('nodes.')}: was ended by SIGKILL" in system.log.read_text()
+    return [pose for pose in system.poses() if pose.captured_ns > first[-1]]
+
+
+@pytest.mark.slow
+def test_kill_9_of_a_camera_in_a_lossless_run_costs_no_tick(tmp_path):
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+        poses = kill_in_the_middle(system, "left")
+    times = [(pose.captured_ns - poses[-1].captured_ns) // FRAME_NS for pose in poses]
+    assert times == list(range(times[0], 1)), "every tick once, in order"
+    assert len(poses) > 200, "up to the end of the clips"
+    assert all(pose.valid for pose in poses), "both cameras in each"
+
+
+@pytest.mark.slow
+def test_kill_9_of_fusion_in_a_lossless_run_costs_what_was_on_its_way(tmp_path):
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+        poses = kill_in_the_middle(system, "nodes.fusion")
+    times_ns = [pose.captured_ns for pose in poses]
+    gaps_ns = [after - before for before, after in itertools.pairwise(times_ns)]
+    assert max(gaps_ns) < 2 * AHEAD_NS, "what was sent to the old one, and no more"
+    assert len(poses) > 200, "up to the end of the clips"
+    assert sum(pose.valid for pose in poses) > len(poses) - 2 * AHEAD
