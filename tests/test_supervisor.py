@@ -247,3 +247,19 @@ def test_a_table_row_per_camera_becomes_a_process_per_camera():
 )
 def test_wildcards_are_no_destinations(listening, reached):
     assert from_this_machine(listening) == reached
+
+
+def test_native_chatter_is_left_out_but_not_the_last_words_before_an_abort(supervise, said):
+    """As MediaPipe writes: by file descriptor, a fatal line directly before the process is gone."""
+    lines = (
+        "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.",
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+        "W0000 00:00:1732186895.123456   12345 inference_feedback_manager.cc:114] Feedback manager requires",
+        "I20261121 10:00:00.000000 a line of another form",
+        "E0000 00:00:1732186895.123456   12345 graph.cc:1] an error",
+        "INFO: of our own",
+        "F0000 00:00:1732186895.123456   12345 check.cc:7] Check failed",
+    )
+    supervisor = supervise(one=f"import os; os.write(2, {chr(10).join(lines).encode()!r}); os.abort()")
+    run_until(supervisor, lambda: any("SIGABRT" in line for line in said.by("one")))
+    assert said.by("one")[:4] == list(lines[3:])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from nodes.system.chatter import is_chatter
 from nodes.system.child import Child
 from nodes.system.priority import step_back
 from nodes.system.process_table import Process
@@ -131,7 +132,8 @@ class Supervisor:
 
     def _pass_on(self, name: str, lines: Sequence[str]) -> None:
         for line in lines:
-            self._say(name, line.removeprefix(f"{name}: "))  # some say their name themselves
+            if not is_chatter(line):
+                self._say(name, line.removeprefix(f"{name}: "))  # some say their name themselves
 
 
 def _obituary(exit_code: int, crashes: int) -> str:
