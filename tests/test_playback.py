@@ -10,6 +10,7 @@ import run_system
 from nodes.playback import AHEAD_NS, GONE_NS, QUIET_END_NS, SILENT_NS, STANDSTILL_NS, Pacer
 from nodes.wire.messages import Message, Pose3D
 from tests.live_system import System, all_gone, running
+from tests.numbered_clips import write_clip
 
 START_NS = 1_700_000_000_000_000_000
 FRAME_NS = 40_000_000
@@ -149,13 +150,11 @@ def test_an_ended_camera_that_never_heard_fusion_leaves(play):
     assert play.pacer.may_leave(play.now_ns, play.now_ns + GONE_NS)
 
 
-def lossless_config(tmp_path: Path) -> str:
-    """Two clips of the demo (14 s, 25 Hz), every frame of them, with a tick for each."""
+def lossless_config(tmp_path: Path, left: Path | None = None) -> str:
+    """Two clips of the demo (14 s, 25 Hz), or another one for `left`; every frame of them, with a tick for each."""
     folder = run_system.demo_config().parent
-    cameras = {
-        name: {"source": "video", "path": str(folder / f"demo/{name}.mp4"), "pace": "pipeline"}
-        for name in ("front", "left")
-    }
+    paths = {"front": folder / "demo/front.mp4", "left": left or folder / "demo/left.mp4"}
+    cameras = {name: {"source": "video", "path": str(path), "pace": "pipeline"} for name, path in paths.items()}
     synchroniser = {"rate_hz": 25, "deadline_ms": None}
     document = {
         "calibration": str(folder / "demo/rig.toml"),
@@ -207,3 +206,20 @@ def test_kill_9_of_fusion_in_a_lossless_run_costs_what_was_on_its_way(tmp_path):
     assert max(gaps_ns) < 2 * AHEAD_NS, "what was sent to the old one, and no more"
     assert len(poses) > 200, "up to the end of the clips"
     assert sum(pose.valid for pose in poses) > len(poses) - 2 * AHEAD
+
+
+@pytest.mark.slow
+def test_kill_9_of_fusion_when_one_recording_is_over_already(tmp_path):
+    short = write_clip(tmp_path / "short.mp4", frames=15, fps=25)
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path, short), "--headless") as system:
+        poses = kill_in_the_middle(system, "nodes.fusion")
+    assert len(poses) > 200, "up to the end of the longer one"
+    assert all(pose.left_out["left"] == "its recording has ended" for pose in poses)
+
+
+@pytest.mark.slow
+def test_kill_9_of_the_hub_in_a_lossless_run_does_not_end_it(tmp_path):
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+        poses = kill_in_the_middle(system, "nodes.hub")
+    assert len(poses) > 200, "up to the end of the clips"
+    assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD
