@@ -19,7 +19,6 @@ from configs.load import load_config
 from nodes.camera_ledger import CameraLedger
 from nodes.capture import Capture
 from nodes.detect.detector import Detections, Detector
-from nodes.detect.native_log import hush
 from nodes.detect.opening import open_detector
 from nodes.playback import FusionFollower, wait_for_start
 from nodes.preview import PreviewMaker
@@ -75,7 +74,7 @@ class CameraNode:
         start_ns = self._begin()
         source, name, config = self._options.source, self._options.camera, self._options.config
         rig = load_rig(config.calibration) if isinstance(source, schema.VirtualSource) else None
-        follower = FusionFollower(self._options.hub_outer) if self._options.is_lossless else None
+        follower = FusionFollower(name, self._options.hub_outer) if self._options.is_lossless else None
         self._capture = Capture(lambda: open_source(name, source, rig, start_ns), lossless=follower is not None)
         try:
             self._work_off(self._capture, follower)
@@ -166,7 +165,6 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         options = _parse(arguments)
-        hush()
         with Publisher(options.hub_inner) as publisher:
             detector = open_detector(options.config.detector)
             try:

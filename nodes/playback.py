@@ -1,5 +1,6 @@
 """How recorded and virtual cameras fall into step: one time zero for all, and no running ahead of fusion."""
 
+import math
 import time
 
 from nodes.wire.bus import every
@@ -7,6 +8,7 @@ from nodes.wire.messages import FusionHealth, Message, Pose3D, Session
 
 AHEAD_NS = 500_000_000  # a lossless source stays within half a second of what is fused
 SILENT_NS = 2_000_000_000  # fusion speaks five times a second; after this it is down, or the hub is
+BEHIND_NS = AHEAD_NS // 4  # behind the newest camera, as fusion smooths it
 STANDSTILL_NS = 5_000_000_000  # longer than a camera takes to start again
 QUIET_END_NS = 3_000_000_000  # fusion lives and fuses nothing new: the others have ended, too
 GONE_NS = 15_000_000_000  # longer than fusion takes to start again
@@ -33,15 +35,19 @@ class Pacer:
         self._fused_ns: int | None = None  # captured_ns of the last tick, of this life of fusion
         self._first_ns: int | None = None  # the first frame that this life of fusion was offered
         self._moved_ns = 0  # when fusion last went on, or came back
+        self._behind_ns = 0
 
-    def hear_health(self, seq: int, fused_until_ns: int, now_ns: int) -> None:
-        """Fusion says that it lives and how far it is; 0: nothing fused yet."""
+    def hear_health(self, seq: int, fused_until_ns: int, now_ns: int, behind_ns: int = 0) -> None:
+        """Fusion says that it lives and how far it is; 0: nothing fused yet.
+
+        behind_ns: how far it sees this camera behind the newest one.
+        """
         if seq <= self._seq or (fused_until_ns == 0 and self._fused_ns is not None):  # it was started again
             self._fused_ns = self._first_ns = None
             self._moved_ns = now_ns
         if not self._lives(now_ns):
             self._moved_ns = now_ns  # silence was no standstill
-        self._seq, self._heard_ns = seq, now_ns
+        self._seq, self._heard_ns, self._behind_ns = seq, now_ns, behind_ns
         if fused_until_ns:
             self.hear_pose(fused_until_ns, now_ns)
 
@@ -66,6 +72,8 @@ class Pacer:
         reference_ns = self._first_ns if self._fused_ns is None else self._fused_ns
         if captured_ns <= reference_ns + AHEAD_NS:
             return True
+        if self._fused_ns is None and self._behind_ns > BEHIND_NS:
+            return True  # both started again: this camera from its first frame, fusion from where the others are
         if not self._lives(now_ns) or now_ns - self._moved_ns < STANDSTILL_NS:
             return False
         self._moved_ns = now_ns
@@ -90,7 +98,8 @@ class FusionFollower:
     One subscription for poses and health, since their order tells the old fusion's words from the new one's.
     """
 
-    def __init__(self, hub_out: str) -> None:
+    def __init__(self, camera: str, hub_out: str) -> None:
+        self._camera = camera
         self._inbox = every(FusionHealth, Pose3D, hub_out=hub_out, source="fusion")
         self._pacer = Pacer()
 
@@ -126,6 +135,8 @@ class FusionFollower:
     def _take(self, message: Message, now_ns: int) -> None:
         match message:
             case FusionHealth():
-                self._pacer.hear_health(message.seq, message.fused_until_ns, now_ns)
+                seen = message.cameras.get(self._camera)
+                behind_ns = round(seen.skew_ms * 1e6) if seen is not None and math.isfinite(seen.skew_ms) else 0
+                self._pacer.hear_health(message.seq, message.fused_until_ns, now_ns, behind_ns)
             case Pose3D():
                 self._pacer.hear_pose(message.captured_ns, now_ns)

@@ -100,6 +100,16 @@ def test_a_fusion_that_starts_again_before_it_had_fused_anything(play):
     assert play.may(20)
 
 
+def test_a_camera_that_starts_again_together_with_fusion_catches_up_with_the_others(play):
+    play.say(0)
+    assert play.may(0)
+    assert not play.may(20)
+    play.pacer.hear_health(play.seq, 0, play.now_ns, behind_ns=AHEAD_NS)
+    assert play.may(20), "fusion waits for it where the others are"
+    play.pacer.hear_health(play.seq + 1, frame_ns(5), play.now_ns, behind_ns=AHEAD_NS)
+    assert not play.may(20), "once something is fused, that is what it keeps step with"
+
+
 def test_a_fusion_that_lives_and_stands_still_is_sent_a_frame_now_and_then(play):
     """Frames before it were lost on their way when the hub died: it waits for them, and the camera for it."""
     play.say(frame_ns(10))
@@ -166,8 +176,8 @@ def lossless_config(tmp_path: Path, left: Path | None = None) -> str:
     return str(path)
 
 
-def kill_in_the_middle(system: System, node: str) -> list[Pose3D]:
-    """Kill -9 when a second of the recording is fused; all poses from the kill to the end of the run."""
+def kill_in_the_middle(system: System, *nodes: str) -> list[Pose3D]:
+    """Kill -9 when a second of the recording is fused; all later poses up to the end of the run."""
     first: list[int] = []
 
     def a_second_is_fused(message: Message) -> bool:
@@ -176,14 +186,16 @@ def kill_in_the_middle(system: System, node: str) -> list[Pose3D]:
         return bool(first) and first[-1] - first[0] >= S
 
     system.wait_for(a_second_is_fused)
-    victim = system.node(node)
-    victim.kill()
-    assert all_gone([victim])
+    victims = [system.node(node) for node in nodes]
+    for victim in victims:
+        victim.kill()
+    assert all_gone(victims)
     system.heard.clear()
     with pytest.raises(AssertionError, match="run_system has ended"):
         system.wait_for(lambda _: False, patience_s=150)
     assert system.process.wait() == 0, system.log.read_text()
-    assert f"{node.removeprefix('nodes.')}: was ended by SIGKILL" in system.log.read_text()
+    for node in nodes:
+        assert f"{node.removeprefix('nodes.')}: was ended by SIGKILL" in system.log.read_text()
     return [pose for pose in system.poses() if pose.captured_ns > first[-1]]
 
 
@@ -221,5 +233,13 @@ def test_kill_9_of_fusion_when_one_recording_is_over_already(tmp_path):
 def test_kill_9_of_the_hub_in_a_lossless_run_does_not_end_it(tmp_path):
     with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
         poses = kill_in_the_middle(system, "nodes.hub")
+    assert len(poses) > 200, "up to the end of the clips"
+    assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD
+
+
+@pytest.mark.slow
+def test_kill_9_of_fusion_and_a_camera_together_in_a_lossless_run(tmp_path):
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+        poses = kill_in_the_middle(system, "nodes.fusion", "left")
     assert len(poses) > 200, "up to the end of the clips"
     assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD
