@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nodes.system.camera_figures import CameraStatus
+from nodes.system.camera_figures import CameraFigures, CameraStatus
 from nodes.system.monitor import Monitor
 from nodes.wire.messages import CameraHealth, CameraInput, FusionHealth, Person3D, Pose3D, Session
 
@@ -279,3 +279,12 @@ def test_a_camera_that_is_started_by_hand_is_shown_and_not_waited_for():
 
 def test_where_all_cameras_are_started_by_hand_the_run_ends_with_them():
     assert Monitor(("left", "right"), by_hand=("left", "right")).expected_cameras() == {"left", "right"}
+
+
+def test_the_rate_of_a_recording_does_not_count_the_time_after_its_end():
+    figures = CameraFigures("front")
+    for k in range(11):
+        figures.feed(health("front", k, frames=10 * (k + 1)), k * S)
+    for k in range(11, 31):
+        figures.feed(health("front", k, "ended", frames=110), k * S)
+    assert figures.fps == pytest.approx(100 / 11)

@@ -42,12 +42,15 @@ class CameraFigures:
         self._dropped_before = 0
         self._first_frames: int | None = None
         self._first_ns = 0
+        self._counted_until_ns = 0
 
     def feed(self, health: CameraHealth, received_ns: int) -> None:
         """Take in one health message."""
         if self.health is not None and health.seq <= self.health.seq:  # counts its own messages: a new life
             self._frames_before += self.health.frames
             self._dropped_before += self.health.dropped
+        if not self.ended:  # a recording repeats its end for a while; that is no time of its own
+            self._counted_until_ns = received_ns
         self.health = health
         self._received_ns = received_ns
         if health.state == "streaming":
@@ -84,8 +87,8 @@ class CameraFigures:
 
     @property
     def fps(self) -> float:
-        """Detected frames per second from the first to the last health message with frames, breaks included."""
-        span_ns = self._received_ns - self._first_ns
+        """Detected frames per second from the first health message with frames to the last or the first "ended"."""
+        span_ns = self._counted_until_ns - self._first_ns
         if self._first_frames is None or span_ns <= 0:
             return NAN
         return (self.frames - self._first_frames) / span_ns * 1e9
