@@ -262,6 +262,8 @@ def test_a_camera_that_is_started_by_hand_takes_part_and_nobody_else_starts_it(t
         node = subprocess.Popen([*command, "--hub", hub[0], "--hub-outer", hub[1]], cwd=ROOT)
         try:
             system.wait_for(lambda m: isinstance(m, Pose3D) and m.valid and "left" not in m.left_out)
+            for _ in range(2):  # run_system.py counts by these messages; after the second it has had the first
+                system.wait_for(lambda m: isinstance(m, CameraHealth) and m.source == "left" and m.frames > 0)
             assert not [process for process in system.family() if "left" in process.cmdline()]
         finally:
             node.kill()
