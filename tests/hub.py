@@ -102,3 +102,16 @@ def take(subscription: Subscription[M], count: int) -> list[M]:
     while len(messages) < count and (message := subscription.receive(int(PATIENCE_S * 1000))) is not None:
         messages.append(message)
     return messages
+
+
+@contextmanager
+def running(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """A node of ours as a process, killed in the end; what it says on stderr can be read."""
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr is not None
+        process.stderr.close()

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.ports import free_port_pair
 from nodes.wire.bus import every
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D
-from tests.test_live import free_port
 
 ROOT = Path(__file__).parents[1]
 RUN_SYSTEM = str(ROOT / "run_system.py")
@@ -65,7 +65,7 @@ class System:
 @contextlib.contextmanager
 def running(tmp_path: Path, *arguments: str, terminal: bool = False) -> Iterator[System]:
     """`run_system.py ARGUMENTS` on free ports. terminal: inside a pseudo-terminal whose keyboard is its stdin."""
-    port = free_port()
+    port = free_port_pair()
     command = [sys.executable, RUN_SYSTEM, *arguments, "--hub-port", str(port)]
     if terminal:
         command = [sys.executable, "-c", f"import pty, sys; sys.exit(pty.spawn({command!r}) >> 8)"]

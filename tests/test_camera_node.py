@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from nodes.system.chatter import is_chatter
 from nodes.wire.bus import Publisher, Subscription, every
 from nodes.wire.messages import CameraHealth, Keypoints2D, Message, Preview
 from tests import messages as make
-from tests.hub import PATIENCE_S, Hub
+from tests.hub import PATIENCE_S, Hub, running
 from tests.numbered_clips import write_clip
 
 DEMO = Path(schema.__file__).parent / "demo"
@@ -55,18 +54,6 @@ def config(tmp_path, clip) -> Callable[..., Path]:
 def command(config: Path, camera: str, hub: Hub, *more: str) -> list[str]:
     hubs = ("--hub", hub.inner, "--hub-outer", hub.outer)
     return [sys.executable, "-m", "nodes.camera", "--config", str(config), "--camera", camera, *hubs, *more]
-
-
-@contextmanager
-def running(arguments: list[str]) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
 
 
 def said(node: "subprocess.Popen[str]") -> str:

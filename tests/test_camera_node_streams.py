@@ -9,8 +9,8 @@ import pytest
 import configs
 from nodes.wire.bus import every
 from nodes.wire.messages import CameraHealth, Keypoints2D
+from tests.hub import running
 from tests.stream_servers import ffmpeg_server, free_port, rtsp_camera
-from tests.test_camera_node import running
 
 DEMO = Path(configs.__path__[0]) / "demo"
 PATIENCE_S = 60.0

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.ports import free_port_pair
 from nodes.system import v4l2
 from nodes.system.doctor_config import check_config
 from nodes.system.doctor_packages import mend_import
 from nodes.system.finding import Finding
 from nodes.system.v4l2 import Mode, read_modes
 from tests.numbered_clips import SIZE_WH
-from tests.test_live import free_port
 from tests.test_network_stream import http_server, send_mjpeg
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def faults(path: Path) -> list[Finding]:
 
 
 def config(tmp_path: Path, **changes: object) -> Path:
-    port = free_port()
+    port = free_port_pair()
     demo = ROOT / "configs" / "demo"
     document = {
         "calibration": str(demo / "rig.toml"),
@@ -172,7 +172,7 @@ def test_a_network_camera_is_opened_once(tmp_path):
 
 
 def test_a_network_camera_that_is_not_there_is_a_fault_with_what_to_try(tmp_path):
-    url = f"http://admin:secret@127.0.0.1:{free_port()}/cam"
+    url = f"http://admin:secret@127.0.0.1:{free_port_pair()}/cam"
     line = line_of(config(tmp_path, cameras={"front": {"source": "stream", "url": url}}), "front")
     assert line.mark == "!!"
     assert "check that the server runs" in line.text
@@ -189,7 +189,7 @@ def test_a_port_in_use_is_a_line(tmp_path):
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        hub = {"inner": f"tcp://127.0.0.1:{port}", "outer": f"tcp://127.0.0.1:{free_port()}"}
+        hub = {"inner": f"tcp://127.0.0.1:{port}", "outer": f"tcp://127.0.0.1:{free_port_pair()}"}
         (fault,) = faults(config(tmp_path, hub=hub))
     assert fault.about == "port"
     assert f"port {port}" in fault.text

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +14,7 @@ import zmq
 from calibration.rig_file import save_rig
 from nodes.wire.bus import Publisher, every, now_ns
 from nodes.wire.messages import FusionHealth, Pose3D
+from tests.hub import running
 from tests.keypoints import MS, START_NS, keypoints, rig_of, truth_m
 
 PATIENCE_S = 60.0  # the kernels may have to be compiled first
@@ -35,19 +35,9 @@ def config(tmp_path, rig):
     return path
 
 
-@contextmanager
 def fusion(config, hub):
     command = [sys.executable, "-m", "nodes.fusion", "--config", str(config)]
-    process = subprocess.Popen(
-        [*command, "--hub", hub.inner, "--hub-outer", hub.outer], stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stderr is not None
-        process.stderr.close()
+    return running([*command, "--hub", hub.inner, "--hub-outer", hub.outer])
 
 
 class Stage:

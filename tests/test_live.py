@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sys
 import threading
 import time
@@ -11,24 +10,12 @@ from collections.abc import Callable
 import psutil
 import pytest
 
+from benchmarks.ports import free_port_pair
 from nodes.system import live as live_module
 from nodes.system import restart
 from nodes.system.live import LiveRun
 from nodes.system.monitor import Monitor, Status
 from nodes.system.process_table import Process
-
-
-def free_port() -> int:
-    """Of two neighbours that are both free."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            try:
-                two.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 class Paper:
@@ -55,7 +42,7 @@ class Paper:
 
 def live(seconds: float | None = None, fusion: str = "steady", by_hand: str = "", **cameras: str) -> LiveRun:
     """A run of a real hub, a stand-in fusion and stand-in cameras `name=behaviour`; by_hand: one not to be started."""
-    port = free_port()
+    port = free_port_pair()
     hub_in, hub_out = f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port + 1}"
     stub = (sys.executable, "-m", "tests.stub_nodes")
     processes = [

@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 import run_system
+from benchmarks.ports import free_port_pair
 from configs.load import load_config
 from nodes.system.prepare import prepare
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D
 from tests.live_system import ROOT, RUN_SYSTEM, all_gone, running
-from tests.test_live import free_port
 
 TICK_NS = 1_000_000_000 // 30  # the demo's synchroniser
 
@@ -126,29 +126,17 @@ def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, rec
 
 
 @pytest.mark.slow
-def test_kill_9_of_fusion_and_the_stream_resumes(tmp_path):
+@pytest.mark.parametrize("module", ["nodes.fusion", "nodes.hub"])
+def test_kill_9_of_fusion_or_of_the_hub_and_the_stream_resumes(tmp_path, module):
     with running(tmp_path, "demo", "--headless") as system:
         system.wait_for(somebody)
-        victim = system.node("nodes.fusion")
+        victim = system.node(module)
         victim.kill()
         all_gone([victim])
         killed_ns = time.time_ns()
         resumed_ns = system.wait_for(lambda message: somebody(message) and message.captured_ns > killed_ns)
         print(f"resumed after {(resumed_ns - killed_ns) / 1e9:.2f} s")
-        assert system.node("nodes.fusion").pid != victim.pid
-
-
-@pytest.mark.slow
-def test_kill_9_of_the_hub_and_the_stream_resumes(tmp_path):
-    with running(tmp_path, "demo", "--headless") as system:
-        system.wait_for(somebody)
-        victim = system.node("nodes.hub")
-        victim.kill()
-        all_gone([victim])
-        killed_ns = time.time_ns()
-        resumed_ns = system.wait_for(lambda message: somebody(message) and message.captured_ns > killed_ns)
-        print(f"resumed after {(resumed_ns - killed_ns) / 1e9:.2f} s")
-        assert system.node("nodes.hub").pid != victim.pid
+        assert system.node(module).pid != victim.pid
 
 
 @pytest.mark.slow
@@ -216,7 +204,7 @@ def test_a_summary_into_no_folder_is_refused_before_the_run(tmp_path):
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_port_in_use_names_its_holder_and_harms_nobody(which):
-    port = free_port()
+    port = free_port_pair()
     code = (
         f"import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port + which})); s.listen();"
         "print('listens', flush=True); time.sleep(600)"
@@ -245,7 +233,7 @@ def test_a_hub_port_that_is_none_is_refused(port, capsys):
 
 def test_a_clip_on_another_machine_is_not_looked_for_here(tmp_path):
     cameras = {"front": {"source": "video", "path": "gone.mp4", "start": False}}
-    prepared = prepare(Path(config_with(tmp_path, cameras=cameras)), free_port(), None)
+    prepared = prepare(Path(config_with(tmp_path, cameras=cameras)), free_port_pair(), None)
     assert prepared.setup.by_hand == {"front"}
 
 

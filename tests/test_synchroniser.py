@@ -170,14 +170,19 @@ def test_whatever_arrives_ticks_are_in_order_on_the_grid_and_never_twice(phases,
     assert (steps % PERIOD_NS == 0).all()
 
 
+def lagging(rig, slow, delay_ms, seconds):
+    """The stream in the order of its sending, with one camera that sends delay_ms after capture."""
+    messages = [
+        keypoints(rig[slow], m.captured_ns, m.seq, delay_ms=delay_ms) if m.source == slow else m
+        for m in stream(rig, seconds=seconds)
+    ]
+    return sorted(messages, key=lambda m: m.published_ns)
+
+
 def test_a_camera_that_lags_more_than_the_deadline_delays_nobody_beyond_it():
     rig = rig_of(4)
     slow = rig.names[3]
-    messages = [
-        keypoints(rig[slow], m.captured_ns, m.seq, delay_ms=1500) if m.source == slow else m
-        for m in stream(rig, seconds=4.0)
-    ]
-    messages.sort(key=lambda m: m.published_ns)
+    messages = lagging(rig, slow, delay_ms=1500, seconds=4.0)
     synchroniser = Synchroniser(rig.names, Settings(rate_hz=30.0, deadline_ms=250.0))
     emitted = [(m.published_ns, tick) for m in messages for tick in synchroniser.push(m)]
     late = [(when, tick) for when, tick in emitted if tick.captured_ns > START_NS + 2000 * MS]
@@ -189,10 +194,6 @@ def test_a_camera_that_lags_more_than_the_deadline_delays_nobody_beyond_it():
 def test_a_camera_that_lags_less_than_the_deadline_is_waited_for():
     rig = rig_of(3)
     slow = rig.names[2]
-    messages = [
-        keypoints(rig[slow], m.captured_ns, m.seq, delay_ms=150) if m.source == slow else m
-        for m in stream(rig, seconds=2.0)
-    ]
-    messages.sort(key=lambda m: m.published_ns)
+    messages = lagging(rig, slow, delay_ms=150, seconds=2.0)
     ticks = ticks_of(messages, rig)
     assert all(slow in tick.views for tick in ticks[10:])
