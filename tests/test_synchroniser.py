@@ -1,5 +1,7 @@
 """Ticks: interpolated to the instant, complete, in order, and never held up by a camera that is gone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -75,6 +77,37 @@ def test_a_camera_that_comes_back_takes_part_again():
     back = [tick for tick in ticks if tick.captured_ns > START_NS + 1700 * MS]
     assert back
     assert all(gone in tick.views for tick in back)
+
+
+@pytest.mark.parametrize("held_up_ms", [60, 120, 200])
+def test_a_camera_that_comes_back_while_the_others_are_held_up_costs_no_tick(held_up_ms):
+    """A detector that loads takes the processor from the others just when its own first frame is about to come."""
+    rig = rig_of(4)
+    gone = rig.names[3]
+    away = range(START_NS + 700 * MS, START_NS + 3_300 * MS)
+    messages = []
+    for message in stream(rig, seconds=4.0):
+        if message.source == gone and message.captured_ns not in away:
+            messages.append(message)
+        elif message.source != gone:
+            held_up_ns = max(0, away.stop + 30 * MS + held_up_ms * MS - message.published_ns)
+            is_held_up = away.stop - 40 * MS <= message.captured_ns
+            messages.append(replace(message, published_ns=message.published_ns + is_held_up * held_up_ns))
+    ticks = ticks_of(sorted(messages, key=lambda m: (m.published_ns, m.captured_ns)), rig)
+    assert np.diff([tick.captured_ns for tick in ticks]).max() <= PERIOD_NS
+
+
+def test_a_tick_that_nobody_sees_is_not_waited_for_beyond_the_deadline():
+    """One camera comes back after an outage of all, the others never do."""
+    rig = rig_of(3)
+    died_ns, back_ns = START_NS + 500 * MS, START_NS + 700 * MS
+    lone = [m for m in stream(rig.select(rig.names[:1]), seconds=2.0) if m.captured_ns >= back_ns]
+    messages = [m for m in stream(rig, seconds=2.0) if m.captured_ns < died_ns] + lone
+    synchroniser = Synchroniser(rig.names, Settings(rate_hz=30.0, deadline_ms=150.0, max_gap_ms=100.0))
+    emitted = [(m.published_ns, tick) for m in messages for tick in synchroniser.push(m)]
+    waited_ns = next(when for when, tick in emitted if tick.captured_ns > back_ns) - lone[0].published_ns
+    assert 150 * MS < waited_ns <= 150 * MS + PERIOD_NS
+    assert emitted[-1][1].captured_ns >= lone[-1].captured_ns - MS
 
 
 def test_a_long_gap_is_not_interpolated_across():

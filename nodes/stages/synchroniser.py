@@ -1,8 +1,9 @@
 """From free-running cameras to ticks: at each tick, every camera's keypoints interpolated to that very instant.
 
 Ticks stand on an even grid from the first frame on. A tick is emitted when every camera worth waiting for has a frame
-at or past it, or when the deadline has passed. Nearest-frame grouping, the usual way, is several times worse at walking
-speed (benchmarks/subframe.py).
+at or past it, or when the deadline has passed. One that no camera sees yet is passed over only when none can see it any
+more, or a camera that comes back would carry the grid away from others that are merely held up. Nearest-frame grouping,
+the usual way, is several times worse at walking speed (benchmarks/subframe.py).
 Pure: what it does depends on the messages, their stamps and their order alone.
 """
 
@@ -152,6 +153,8 @@ class Synchroniser:
             tick = self._tick(self._next_ns, latest)
             if tick.views:
                 ticks.append(tick)
+            elif self._may_yet_be_seen(self._next_ns):
+                break
             self._next_ns += self._period_ns
             for inbox in self.inboxes.values():
                 inbox.forget_before(self._next_ns)
@@ -168,6 +171,13 @@ class Synchroniser:
         if inbox.ended:
             return False
         return self._deadline_ns is None or inbox.arrivals.is_due(self.clock.now_ns, self._deadline_ns)
+
+    def _may_yet_be_seen(self, instant_ns: int) -> bool:
+        """Whether a camera that is behind could still give a view: out of its rhythm, but within the deadline."""
+        if self._is_overdue(instant_ns):
+            return False
+        behind = [inbox for inbox in self.inboxes.values() if not inbox.ended and not inbox.reaches(instant_ns)]
+        return any(instant_ns - inbox.frames[-1].captured_ns <= self._max_gap_ns for inbox in behind if inbox.frames)
 
     def _is_overdue(self, instant_ns: int) -> bool:
         """Whether the first camera passed the instant longer ago than anybody is waited for."""
