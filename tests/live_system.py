@@ -1,6 +1,7 @@
 """The real `run_system.py` in a process of its own, for tests: started on free ports, watched, never left behind."""
 
 import contextlib
+import itertools
 import subprocess
 import sys
 import time
@@ -11,8 +12,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.ports import free_port_pair
-from nodes.wire.bus import every
-from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D
+from configs.schema import Synchroniser as Settings
+from nodes.wire.bus import Subscription, every
+from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
 
 ROOT = Path(__file__).parents[1]
 RUN_SYSTEM = str(ROOT / "run_system.py")
@@ -21,11 +23,13 @@ PATIENCE_S = 90.0  # a busy machine loads five detectors slowly
 
 @dataclass
 class System:
-    """A running system. `wait_for` reads its bus; everything read is kept, with the time of its arrival."""
+    """A running system. `wait_for` reads its bus, without a gap from call to call; everything read is kept, with the
+    time at which it was read."""
 
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    bus: Subscription[Message]
     heard: list[tuple[int, Message]] = field(default_factory=list)
 
     def node(self, camera_or_module: str) -> psutil.Process:
@@ -43,14 +47,14 @@ class System:
     def wait_for(self, condition: Callable[[Message], bool], patience_s: float = PATIENCE_S) -> int:
         """Read the bus until a message fulfils the condition; the time (ns, wall clock) at which it came."""
         deadline = time.monotonic() + patience_s
-        with every(Pose3D, CameraHealth, FusionHealth, hub_out=f"tcp://127.0.0.1:{self.port + 1}") as bus:
-            while time.monotonic() < deadline:
-                message = bus.receive(500)
-                if message is not None:
-                    self.heard.append((time.time_ns(), message))
-                    if condition(message):
-                        return self.heard[-1][0]
+        while time.monotonic() < deadline:
+            message = self.bus.receive(500)
+            if message is None:
                 assert self.process.poll() is None, f"run_system has ended:\n{self.log.read_text()}"
+                continue
+            self.heard.append((time.time_ns(), message))
+            if condition(message):
+                return self.heard[-1][0]
         raise AssertionError(f"this was not heard within {patience_s:.0f} s:\n{self.log.read_text()}")
 
     def listen(self, seconds: float) -> None:
@@ -60,6 +64,9 @@ class System:
 
     def poses(self) -> list[Pose3D]:
         return [message for _, message in self.heard if isinstance(message, Pose3D)]
+
+    def frames(self) -> list[Keypoints2D]:
+        return [message for _, message in self.heard if isinstance(message, Keypoints2D)]
 
 
 @contextlib.contextmanager
@@ -74,7 +81,10 @@ def running(tmp_path: Path, *arguments: str, terminal: bool = False) -> Iterator
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, cwd=tmp_path
         )
-    system = System(process, port, log)
+    bus: Subscription[Message] = every(
+        Keypoints2D, Pose3D, CameraHealth, FusionHealth, hub_out=f"tcp://127.0.0.1:{port + 1}"
+    )
+    system = System(process, port, log, bus)
     family = [psutil.Process(process.pid)]
     try:
         yield system
@@ -85,9 +95,47 @@ def running(tmp_path: Path, *arguments: str, terminal: bool = False) -> Iterator
             with contextlib.suppress(psutil.Error):
                 member.kill()
         process.wait()
+        bus.close()
 
 
 def all_gone(family: list[psutil.Process], patience_s: float = 15.0) -> bool:
     """Whether all of these end; zombies whose parent has not looked yet have ended."""
     _, alive = psutil.wait_procs(family, timeout=patience_s)
     return not [member for member in alive if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+
+
+def missed_ticks(poses: list[Pose3D], frames: list[Keypoints2D], settings: Settings) -> list[int]:
+    """Ticks (ns) that are missing between the poses although two cameras saw them in time.
+
+    frames: of all cameras, in the order of the hub, which is fusion's too. So what a camera did not deliver, as on a
+    machine that has too much to do, is not laid at fusion's door.
+    """
+    period_ns = round(1e9 / settings.rate_hz)
+    missing = [
+        instant_ns
+        for before, after in itertools.pairwise(pose.captured_ns for pose in poses)
+        for instant_ns in range(before + period_ns, after - period_ns // 2, period_ns)
+    ]
+    return [instant_ns for instant_ns in missing if len(_in_time(instant_ns, frames, settings)) >= 2]
+
+
+def _in_time(instant_ns: int, frames: list[Keypoints2D], settings: Settings) -> set[str]:
+    """Cameras with two frames around the instant, near enough to each other: the second at most the deadline after the
+    first camera reached the instant, until when a frame as near before the instant was there."""
+    assert settings.deadline_ms is not None
+    bus_ns = list(itertools.accumulate((frame.published_ns for frame in frames), max))
+    first = next((k for k, frame in enumerate(frames) if frame.captured_ns >= instant_ns), len(frames))
+    max_gap_ns = round(settings.max_gap_ms * 1e6)
+    newest = {frame.source: frame for frame in frames[:first] if instant_ns - frame.captured_ns <= max_gap_ns}
+    seen = set()
+    for frame, now_ns in zip(frames[first:], bus_ns[first:], strict=True):
+        if now_ns - bus_ns[first] > settings.deadline_ms * 1e6:
+            break
+        before = newest.get(frame.source)
+        if frame.captured_ns >= instant_ns and before is not None:
+            if frame.captured_ns - before.captured_ns <= max_gap_ns:
+                seen.add(frame.source)
+            del newest[frame.source]
+        elif before is not None:
+            newest[frame.source] = frame
+    return seen

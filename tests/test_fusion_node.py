@@ -12,10 +12,12 @@ import pytest
 import zmq
 
 from calibration.rig_file import save_rig
+from configs.schema import Synchroniser
 from nodes.wire.bus import Publisher, every, now_ns
-from nodes.wire.messages import FusionHealth, Pose3D
+from nodes.wire.messages import FusionHealth, Keypoints2D, Pose3D
 from tests.hub import running
 from tests.keypoints import MS, START_NS, keypoints, rig_of, truth_m
+from tests.live_system import missed_ticks
 
 PATIENCE_S = 60.0  # the kernels may have to be compiled first
 FPS = 30
@@ -47,13 +49,13 @@ class Stage:
         self.process = process
         self.rig = rig
         self.bus = Publisher(hub.inner)
-        self.inbox = every(Pose3D, FusionHealth, hub_out=hub.outer)
+        self.inbox = every(Keypoints2D, Pose3D, FusionHealth, hub_out=hub.outer)
         deadline_s = time.monotonic() + PATIENCE_S
         while self.inbox.receive(100) is None:
             assert time.monotonic() < deadline_s, "fusion never spoke"
         self.zero_ns = now_ns()
         self.frame = 0
-        self.poses, self.health = [], []
+        self.frames, self.poses, self.health = [], [], []
 
     def play(self, seconds, change=lambda message: message, between=lambda: None):
         for _ in range(round(seconds * FPS)):
@@ -74,7 +76,8 @@ class Stage:
             message = self.inbox.receive(max(0, round(1000 * (until_s - time.monotonic()))))
             if message is None:
                 return
-            (self.poses if isinstance(message, Pose3D) else self.health).append(message)
+            kept = {Keypoints2D: self.frames, Pose3D: self.poses, FusionHealth: self.health}
+            kept[type(message)].append(message)
             if for_ms and time.monotonic() > until_s:
                 return
 
@@ -155,16 +158,23 @@ def test_a_silent_camera_is_named_within_a_second(stage, rig):
     from_ns = now_ns()
     stage.play(1.5, change=lambda message: None if message.source == silent else message)
     stage.listen(200)
-    named = [h for h in stage.health if any(n.startswith(f"{silent}: no frames for") for n in h.notes)]
-    assert named
-    assert named[0].published_ns - from_ns < 1_500 * MS  # 1 s is the aim; the machine may be shared
-    gaps = np.diff([pose.captured_ns for pose in stage.poses])
-    assert gaps.max() <= 2.1 * 1e9 / FPS
+
+    def names_it(health):
+        return any(note.startswith(f"{silent}: no frames for") for note in health.notes)
+
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not names_it(stage.health[-1]):
+        assert time.monotonic() < deadline_s, f"fusion never named {silent}"
+        stage.listen(100)
+    # 1 s is the aim; the machine may be shared
+    assert all(names_it(health) for health in stage.health if health.published_ns - from_ns > 1_500 * MS)
+    assert missed_ticks(stage.poses, stage.frames, Synchroniser()) == []
+    assert any(pose.valid and silent in pose.left_out for pose in stage.poses)
 
 
 def test_sigterm_ends_it_cleanly(stage):
     stage.process.send_signal(signal.SIGTERM)
-    assert stage.process.wait(10) == 0
+    assert stage.process.wait(PATIENCE_S) == 0
     assert stage.process.stderr.read() == ""
 
 

@@ -1,7 +1,6 @@
 """`run_system.py` for real: the demo with real detectors, killed in every way; and everything it refuses."""
 
 import argparse
-import itertools
 import json
 import os
 import signal
@@ -16,12 +15,14 @@ import yaml
 
 import run_system
 from benchmarks.ports import free_port_pair
+from configs import schema
 from configs.load import load_config
 from nodes.system.prepare import prepare
-from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D
-from tests.live_system import ROOT, RUN_SYSTEM, all_gone, running
+from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
+from tests import messages as make
+from tests.live_system import ROOT, RUN_SYSTEM, System, all_gone, missed_ticks, running
 
-TICK_NS = 1_000_000_000 // 30  # the demo's synchroniser
+S, MS = 1_000_000_000, 1_000_000
 
 
 def somebody(message: Message) -> bool:
@@ -99,30 +100,31 @@ def test_kill_9_of_run_system_leaves_nothing(tmp_path):
 @pytest.mark.slow
 def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, record_property):
     def names_it(message: Message) -> bool:
-        return isinstance(message, FusionHealth) and not message.cameras["left"].alive
+        dead = isinstance(message, FusionHealth) and not message.cameras["left"].alive
+        return dead and message.published_ns > killed_ns
 
     def is_back(message: Message) -> bool:
-        return isinstance(message, FusionHealth) and message.cameras["left"].alive
+        return isinstance(message, Pose3D) and message.captured_ns > killed_ns and "left" not in message.left_out
 
     with running(tmp_path, "demo", "--headless") as system:
         system.wait_for(somebody)
         system.listen(5.0)
         victim = system.node("left")
-        system.heard.clear()
         killed_ns = time.time_ns()
         victim.kill()
         named_ns = system.wait_for(names_it)
         back_ns = system.wait_for(is_back)
         system.listen(2.0)
-        gaps_ns = captured_gaps_ns(system.poses())
         record_property("named_s", (named_ns - killed_ns) / 1e9)
         record_property("back_s", (back_ns - killed_ns) / 1e9)
         print(f"named after {(named_ns - killed_ns) / 1e9:.2f} s, back after {(back_ns - killed_ns) / 1e9:.2f} s")
-        assert max(gaps_ns) <= 2.5 * TICK_NS
         assert "left: was ended by SIGKILL; it starts again in 0.2 s" in system.log.read_text()
-        # The aims are 1 s and 5 s (see docs/running.md); a test on a shared machine may not be that strict.
-        assert named_ns - killed_ns < 3e9
-        assert back_ns - killed_ns < 20e9
+    settings = load_config(run_system.demo_config()).fusion.synchroniser
+    poses = [pose for pose in system.poses() if pose.captured_ns > killed_ns - S]
+    assert [pose.seq for pose in poses] == list(range(poses[0].seq, poses[-1].seq + 1)), "the test has heard them all"
+    assert missed_ticks(poses, system.frames(), settings) == []
+    assert any(pose.valid and "left" in pose.left_out for pose in poses if pose.captured_ns > killed_ns)
+    assert believed_alive_too_long_s(system, "left") == []
 
 
 @pytest.mark.slow
@@ -156,9 +158,43 @@ def test_recordings_that_do_not_loop_end_the_run_by_themselves(tmp_path):
     assert all(camera["dropped"] == 0 for camera in summary["cameras"].values())
 
 
-def captured_gaps_ns(poses: list[Pose3D]) -> list[int]:
-    times_ns = [pose.captured_ns for pose in poses]
-    return [after - before for before, after in itertools.pairwise(times_ns)]
+def believed_alive_too_long_s(system: System, camera: str) -> list[float]:
+    """Fusion's words that a camera lives, too long after its last frame. The aim is 1 s (docs/running.md); the other
+    second is for a fusion that has to wait for a processor."""
+    spoke_ns = [frame.published_ns for frame in system.frames() if frame.source == camera]
+    words = [m for _, m in system.heard if isinstance(m, FusionHealth) and m.published_ns >= spoke_ns[0]]
+    silent_s = [(word.published_ns - max(ns for ns in spoke_ns if ns <= word.published_ns)) / S for word in words]
+    return [silent for silent, word in zip(silent_s, words, strict=True) if word.cameras[camera].alive and silent > 2]
+
+
+SYNCHRONISER = schema.Synchroniser(rate_hz=10, deadline_ms=250, max_gap_ms=300)
+
+
+def poses_at(*instants_ms: int) -> list[Pose3D]:
+    return [make.pose(captured_ns=S + ms * MS) for ms in instants_ms]
+
+
+def frames_at(delays_ms: dict[int, int], *cameras: str) -> list[Keypoints2D]:
+    """Of each camera a frame every 50 ms for a second, sent at once but for those with a delay, in their order."""
+    frames = [
+        make.keypoints(camera, captured_ns=S + ms * MS, published_ns=S + (ms + delays_ms.get(ms, 0)) * MS)
+        for camera in cameras
+        for ms in range(0, 1000, 50)
+    ]
+    return sorted(frames, key=lambda frame: frame.published_ns)
+
+
+def test_a_missing_tick_is_one_that_two_cameras_saw_in_time():
+    both, prompt = frames_at({}, "a", "b"), frames_at({}, "a")
+    assert missed_ticks(poses_at(0, 100, 200, 300), both, SYNCHRONISER) == []
+    assert missed_ticks(poses_at(0, 100, 400, 500), both, SYNCHRONISER) == [S + 200 * MS, S + 300 * MS]
+    assert missed_ticks(poses_at(0, 100, 400, 500), prompt, SYNCHRONISER) == []
+    held_up = {ms: 600 - ms for ms in range(110, 600)}  # nothing between 110 ms and 600 ms
+    apart = [frame for frame in both if not 100 < frame.captured_ns / MS - 1000 < 450]
+    assert missed_ticks(poses_at(0, 100, 400, 500), apart, SYNCHRONISER) == [], "frames too far apart"
+    late = sorted(prompt + frames_at(held_up, "b"), key=lambda frame: frame.published_ns)
+    assert missed_ticks(poses_at(0, 100, 400, 500), late, SYNCHRONISER) == [], "200 ms and 300 ms came too late"
+    assert missed_ticks(poses_at(0, 300, 500, 600), late, SYNCHRONISER) == [S + 100 * MS, S + 400 * MS]
 
 
 def test_no_configuration_of_that_name():
