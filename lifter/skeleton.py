@@ -26,6 +26,11 @@ class Skeleton:
         return self.joints.index(joint)
 
     @property
+    def root(self) -> int:
+        """Index of the joint that the others are relative to: the middle of the hips, else the left hip."""
+        return next(self.joints.index(name) for name in ("pelvis", "hip", "left_hip") if name in self.joints)
+
+    @property
     def mirror(self) -> tuple[int, ...]:
         """Index of each joint's counterpart on the other side, itself on the midline."""
         swap = {"left": "right", "right": "left"}
@@ -91,4 +96,12 @@ HUMANEVA15 = _skeleton(
     "*_knee>*_ankle",
 )
 
-SKELETONS = {skeleton.name: skeleton for skeleton in (MEDIAPIPE33, COCO17, HALPE26, H36M17, HUMANEVA15)}
+BODY17 = _skeleton(  # the lifter's own: what common detectors all give (see `lifter.derive`), and motion capture too
+    "body17",
+    "pelvis left_hip right_hip left_knee right_knee left_ankle right_ankle left_toe right_toe thorax head "
+    "left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist",
+    "pelvis>*_hip *_hip>*_knee *_knee>*_ankle *_ankle>*_toe pelvis>thorax thorax>head thorax>*_shoulder "
+    "*_shoulder>*_elbow *_elbow>*_wrist",
+)
+
+SKELETONS = {skeleton.name: skeleton for skeleton in (MEDIAPIPE33, COCO17, HALPE26, H36M17, HUMANEVA15, BODY17)}

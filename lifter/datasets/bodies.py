@@ -1,0 +1,98 @@
+"""More bodies and postures than were recorded: sizes, sides, limbs of other frames, bodies turned over.
+
+All functions take joints (B, L, J, 3) in world metres, z up, of body17 or any skeleton with its limb joints.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration import rigid
+from configs.training import Bodies
+from lifter.skeleton import Skeleton
+
+F64 = npt.NDArray[np.float64]
+LEGS = ("hip", "knee", "ankle", "toe")
+ARM = ("elbow", "wrist")
+
+
+def vary(joints_m: F64, others_m: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generator) -> F64:
+    """New bodies of B samples. others_m (B, L, J, 3): the samples that legs and arms are borrowed from."""
+    x = joints_m.copy()
+    mirrored = rng.random(len(x)) < settings.mirrored
+    x[mirrored] = x[mirrored][:, :, list(skeleton.mirror)] * [1.0, -1.0, 1.0]
+    _borrow_legs(x, others_m, skeleton, rng.random(len(x)) < settings.legs_of_another)
+    for side in ("left", "right"):
+        others_m = np.roll(others_m, 1, axis=0)
+        _borrow_arm(x, others_m, skeleton, side, rng.random(len(x)) < settings.arms_of_another)
+    tilted = rng.random(len(x)) < settings.tilted
+    x[tilted] = _turn_over(x[tilted], np.deg2rad(settings.tilt_deg), rng)
+    return _resize(x, skeleton, settings, rng)
+
+
+def _borrow_legs(x: F64, others: F64, skeleton: Skeleton, chosen: npt.NDArray[np.bool_]) -> None:
+    """Hips and legs of another frame, turned about the vertical until the hips point the same way."""
+    left, right = skeleton.index("left_hip"), skeleton.index("right_hip")
+    legs = [skeleton.joints.index(f"{s}_{p}") for s in ("left", "right") for p in LEGS if f"{s}_{p}" in skeleton.joints]
+    across, theirs = x[..., left, :] - x[..., right, :], others[..., left, :] - others[..., right, :]
+    angle = np.arctan2(across[..., 1], across[..., 0]) - np.arctan2(theirs[..., 1], theirs[..., 0])
+    cos, sin = np.cos(angle), np.sin(angle)
+    zero, one = np.zeros_like(cos), np.ones_like(cos)
+    turn = np.stack([cos, -sin, zero, sin, cos, zero, zero, zero, one], axis=-1).reshape(*cos.shape, 3, 3)
+    middle = (x[..., left, :] + x[..., right, :]) / 2
+    their_middle = (others[..., left, :] + others[..., right, :]) / 2
+    moved = np.einsum("blij,blkj->blki", turn, others[:, :, legs] - their_middle[:, :, None]) + middle[:, :, None]
+    x[:, :, legs] = np.where(chosen[:, None, None, None], moved, x[:, :, legs])
+
+
+def _borrow_arm(x: F64, others: F64, skeleton: Skeleton, side: str, chosen: npt.NDArray[np.bool_]) -> None:
+    """Elbow and wrist of another frame, in the same attitude to the trunk."""
+    turn = np.einsum("blij,blkj->blik", _trunk(x, skeleton), _trunk(others, skeleton))
+    shoulder = skeleton.index(f"{side}_shoulder")
+    for part in ARM:
+        joint = skeleton.index(f"{side}_{part}")
+        moved = x[..., shoulder, :] + np.einsum("blij,blj->bli", turn, others[..., joint, :] - others[..., shoulder, :])
+        x[..., joint, :] = np.where(chosen[:, None, None], moved, x[..., joint, :])
+
+
+def _trunk(x: F64, skeleton: Skeleton) -> F64:
+    """Axes of the trunk (B, L, 3, 3) as columns: left, forward's opposite, upward."""
+    hips = (x[..., skeleton.index("left_hip"), :] + x[..., skeleton.index("right_hip"), :]) / 2
+    left, right = x[..., skeleton.index("left_shoulder"), :], x[..., skeleton.index("right_shoulder"), :]
+    up = (left + right) / 2 - hips
+    up /= np.linalg.norm(up, axis=-1, keepdims=True)
+    across = left - right
+    across -= (across * up).sum(-1, keepdims=True) * up
+    across /= np.linalg.norm(across, axis=-1, keepdims=True)
+    return np.stack([across, np.cross(up, across), up], axis=-1)
+
+
+def _turn_over(x: F64, angle_rad: float, rng: np.random.Generator) -> F64:
+    """Each sample turned about a random axis through its middle, by a normally distributed angle."""
+    turns = np.array([rigid.rotation_from_rotvec(v) for v in rng.normal(0.0, angle_rad, (len(x), 3))])
+    middle = x.mean(axis=(1, 2), keepdims=True)
+    return np.einsum("bij,blkj->blki", turns.reshape(-1, 3, 3), x - middle) + middle
+
+
+def _resize(x: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generator) -> F64:
+    """Bones of other lengths, both sides alike and constant within a sample; directions stay."""
+    parents, reach = _tree(skeleton)
+    size = 1.0 + settings.stature * rng.standard_normal((len(x), 1))
+    side_alike = [min(pair) for pair in enumerate(skeleton.mirror)]
+    bone = 1.0 + settings.bones * rng.standard_normal((len(x), len(parents)))[:, side_alike]
+    bones_m = (x - x[:, :, parents]) * (size * bone)[:, None, :, None]
+    root = x[:, :, skeleton.root : skeleton.root + 1] * np.where([False, False, True], size[:, None, None], 1.0)
+    return np.einsum("jk,blkd->bljd", reach, bones_m, optimize=True) + root
+
+
+def _tree(skeleton: Skeleton) -> tuple[list[int], F64]:
+    """Each joint's parent (the root's is itself), and reach (J, J): 1 where bone k lies between the root and joint j."""
+    parents = list(range(len(skeleton.joints)))
+    for parent, child in skeleton.bones:
+        parents[child] = parent
+    reach = np.zeros((len(parents), len(parents)))
+    for joint in range(len(parents)):
+        at = joint
+        while parents[at] != at:
+            reach[joint, at] = 1.0
+            at = parents[at]
+    return parents, reach

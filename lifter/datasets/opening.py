@@ -1,0 +1,40 @@
+"""From settings and a folder to something that gives batches."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from configs.training import Data, Motion
+from lifter.datasets.batch import Batch
+from lifter.datasets.errors import DatasetError
+from lifter.datasets.motion import MotionSource
+from lifter.datasets.motion_file import read_clips
+from lifter.skeleton import Skeleton
+
+
+class Source(Protocol):
+    """Gives batches; all that is random comes from the generator."""
+
+    frames: int  # different moments that it holds: an epoch
+
+    def draw(self, samples: int, rng: np.random.Generator) -> Batch: ...
+
+
+def open_source(settings: Data, folder: Path, skeleton: Skeleton, window: int) -> Source:
+    """The source of a training or a validation. Raises DatasetError."""
+    if isinstance(settings, Motion):
+        clips = [c for path in matching(folder, settings.files) for c in read_clips(path, skeleton, settings.split)]
+        return MotionSource(clips, skeleton, settings, window)
+    raise DatasetError("recordings")
+
+
+def matching(folder: Path, patterns: list[str]) -> list[Path]:
+    """Files of the folder that match any of the patterns, in order of name. Raises DatasetError when there are none."""
+    if not folder.is_dir():
+        raise DatasetError(f"the data folder {folder} does not exist; give it with --data")
+    found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    if not found:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
+        raise DatasetError(f"{folder}: no file matches {', '.join(patterns)}; it has {there}")
+    return found
