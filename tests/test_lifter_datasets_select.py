@@ -154,3 +154,9 @@ def test_videopose3d_is_chosen_by_subject_and_action(tmp_path):
 def test_settings_are_checked(settings, message):
     with pytest.raises(pydantic.ValidationError, match=message):
         Recordings(**settings)
+
+
+def test_a_label_that_is_hard_to_match_costs_no_time(tmp_path):
+    labels = np.full(12, "Walking" + "1" * 200 + "!x")
+    save_neutral(replace(actor_recording(), action=labels), tmp_path / "a.npz")
+    assert len(select(Recordings(files=["a.npz"], actions=["Walking"]), tmp_path)) == 1

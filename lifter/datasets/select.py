@@ -73,7 +73,7 @@ def _labels_of(action: str, labels: Sequence[str]) -> list[str]:
     Where none does, those that begin with it: Box is Boxing, but Sitting is SittingDown only if nothing is Sitting.
     """
     words = re.escape(action.strip())
-    numbers = r"([\W_]*(chunk|part|trial|take)?[\W_]*\d+)*[\W_]*$"
+    numbers = r"([\W_]*+(chunk|part|trial|take)?[\W_]*+\d++)*+[\W_]*$"  # possessive: a label may be hostile
     for pattern in (words + numbers, words):
         found = [label for label in labels if re.match(pattern, label.strip(), re.IGNORECASE)]
         if found:
