@@ -29,6 +29,7 @@ class Recordings(pydantic.BaseModel):
         "detected", description="2D as detected, or the truth projected"
     )
     mirrored: float = Field(0.5, ge=0.0, le=1.0, description="share of training samples shown as in a mirror")
+    level: bool = Field(True, description="the rig's z axis points up; false where the calibration does not know")
     every: PositiveInt = Field(1, description="take every n-th frame")
 
     @pydantic.model_validator(mode="after")

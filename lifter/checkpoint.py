@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from configs.training import Training
@@ -31,7 +32,7 @@ class Checkpoint:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write it beside the file and put it in its place: a kill leaves the old file or the new one, never half of one."""
+    """Write it beside the file, then put it in its place: a kill leaves the old or the new file, never half of one."""
     content = {
         "format": FORMAT,
         "training": checkpoint.training.model_dump_json(by_alias=True),
@@ -60,7 +61,10 @@ def load(path: Path) -> Checkpoint:
         raise LifterError(f"{path} is damaged or is not a checkpoint of ours: {str(error).splitlines()[0]}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise LifterError(f"{path} is not a checkpoint of `lifter.train` (expected the format {FORMAT})")
-    training = Training.model_validate_json(content["training"])
+    try:
+        training = Training.model_validate_json(content["training"])
+    except ValidationError as error:
+        raise LifterError(f"{path} was made by another version, with settings that are unknown here: {error}") from error
     skeleton = SKELETONS.get(training.skeleton)
     if skeleton is None or list(skeleton.joints) != content["joints"]:
         raise LifterError(f"{path} was trained for {training.skeleton} with joints {content['joints']}, unlike ours")

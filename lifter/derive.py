@@ -4,6 +4,8 @@ A joint of the target is the middle of one or two joints of the source. What the
 confidence 0), which the lifter takes as it takes any joint that a detector missed.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,7 +28,7 @@ class DeriveError(ValueError):
 
 def derive(
     positions: npt.ArrayLike, confidence: npt.ArrayLike, source: Skeleton, target: Skeleton
-) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]:
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Positions (…, J_target, D) and confidence (…, J_target) from (…, J_source, D) and (…, J_source).
 
     The confidence of a middle is the smaller of the two; it is absent when either is. Raises DeriveError when a limb
@@ -44,7 +46,7 @@ def derive(
 
 
 def _pairs(source: Skeleton, target: Skeleton) -> tuple[list[int], list[int], npt.NDArray[np.bool_]]:
-    """Per joint of the target the two source joints whose middle it is (twice the same for a copy), and if it can be."""
+    """Per joint of the target: the two source joints whose middle it is (twice the same for a copy), if any."""
     parts = [_parts(joint, source, target) for joint in target.joints]
     lacking = [j for j, found in zip(target.joints, parts, strict=True) if not found and j in LIMB_JOINTS]
     if lacking:

@@ -24,18 +24,19 @@ class Device:
         return self.rank == 0
 
 
-def open_device(name: str) -> Device:
+def open_device(name: str, precision: str = "fastest") -> Device:
     """The device by name ("auto", "cpu", "cuda", …); joins the others when torchrun started this process."""
-    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
     if name.startswith("cuda") and not cuda:
         raise LifterError("--device cuda: torch finds no NVIDIA GPU; use --device cpu")
     kind = ("cuda" if cuda else "cpu") if name == "auto" else name
     device = torch.device(f"cuda:{local_rank}" if kind == "cuda" else kind)
+    half = precision == "fastest" and _has_bfloat16(device)
     if "WORLD_SIZE" in os.environ:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return Device(device, dist.get_rank(), dist.get_world_size(), _has_bfloat16(device))
-    return Device(device, 0, 1, _has_bfloat16(device))
+        return Device(device, dist.get_rank(), dist.get_world_size(), half)
+    return Device(device, 0, 1, half)
 
 
 def _has_bfloat16(device: torch.device) -> bool:

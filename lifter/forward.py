@@ -1,7 +1,12 @@
 """A batch through a network: from numpy's (sample, camera, frame) to the network's rows and back to moments."""
 
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from lifter.datasets.batch import Batch
 from lifter.devices import Device
@@ -42,8 +47,8 @@ def lift_batch(model: nn.Module, batch: Batch, device: Device) -> tuple[Lift, Sc
 
 def _bare(model: nn.Module) -> nn.Module:
     """The network inside torch's wrapper for several processes."""
-    return model.module if hasattr(model, "module") else model
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
-def _mover(device: Device):
+def _mover(device: Device) -> Callable[[npt.NDArray[np.float32]], Tensor]:
     return lambda array: torch.from_numpy(array).to(device.torch_device, non_blocking=True)

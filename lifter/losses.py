@@ -55,8 +55,8 @@ def label_free(lift: Lift, scene: Scene) -> Loss:
     """Ours: each view's pose is placed by all views' 2D, then has to reproject into all of them.
 
     A pose tells nothing about where it stands, and one view tells its depth badly; given the pose, the position is a
-    linear least-squares problem over the rays of all views, so it is solved, not learned. The miss is measured in metres
-    at the joint (as MPJPE is) and not squared, so that a few wrong detections do not rule.
+    linear least-squares problem over the rays of all views, so it is solved, not learned. The miss is measured in
+    metres at the joint (as MPJPE is) and not squared, so that a few wrong detections do not rule.
     """
     pose = torch.einsum("npij,npkj->npki", scene.R_world_view, lift.joints_m)
     bodies_m = pose + _place(pose, scene)[:, :, None]

@@ -85,16 +85,16 @@ class SequenceModel(nn.Module):
         rows = keypoints.flatten(0, 1), context.flatten(0, 1)
         h = self._present(*rows)
         for dilation, layer in zip(self.dilations, self.memory, strict=True):
-            windows = h.unflatten(0, (n, length))
+            windows = h.reshape(n, length, -1)
             past = nn.functional.pad(windows, (0, 0, dilation, 0))[:, :length]
             h = h + layer(torch.cat([past.flatten(0, 1), h], dim=-1))
-        return Lift(*(part.unflatten(0, (n, length)) for part in self.head(h, *rows)))
+        return Lift(*(part.reshape(n, length, *part.shape[1:]) for part in self.head(h, *rows)))
 
     def step(self, keypoints: Tensor, context: Tensor, state: Tensor) -> tuple[Lift, Tensor]:
         """The next frame of N streams. state (N, *state_shape): what `step` gave for the frame before, or zeros."""
         h = self._present(keypoints, context)
         kept = []
-        for memory, layer in zip(state.split(self.dilations, dim=1), self.memory, strict=True):
+        for memory, layer in zip(torch.split(state, list(self.dilations), dim=1), self.memory, strict=True):
             kept.append(torch.cat([memory[:, 1:], h[:, None]], dim=1))
             h = h + layer(torch.cat([memory[:, 0], h], dim=-1))
         return self.head(h, keypoints, context), torch.cat(kept, dim=1)
@@ -133,10 +133,10 @@ def _head(settings: Settings, skeleton: Skeleton) -> "Head":
 class Head(nn.Module):
     """Features to a Lift.
 
-    rays: a joint is where its ray, corrected by a learned offset, meets its depth: for 2D n and depth z (relative to the
-    typical depth d = size / scale, with the size of the body learned) the joint is (n + offset) · scale · (d + z). What
-    the picture shows is thus kept at any distance, and an absent joint (n = 0) is all offset. Otherwise, the paper's
-    way: 3J plain coordinates. The sigmas learn from the same features without shaping them (detached).
+    rays: a joint is where its ray, corrected by a learned offset, meets its depth: for 2D n and depth z (relative to
+    the body's depth d = size / scale, with its size learned) the joint is (n + offset) · scale · (d + z). What the
+    picture shows is thus kept at any distance, and an absent joint (n = 0) is all offset. Otherwise, the paper's way:
+    3J plain coordinates. The sigmas learn from the same features without shaping them (detached).
     """
 
     def __init__(self, width: int, n_joints: int, root: int, rays: bool) -> None:

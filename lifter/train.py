@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         torch.set_num_threads(args.threads)
     try:
         training = load_training(args.config, args.set)
-        return train(training, args.data, args.out, open_device(args.device), args.init)
+        return train(training, args.data, args.out, open_device(args.device, training.precision), args.init)
     except (ConfigError, DatasetError, LifterError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
@@ -68,6 +68,7 @@ def train(training: Training, data: Path, out: Path, device: Device, init: Path 
     """Run or resume a training; 0 when it is complete, 130 when it was interrupted."""
     skeleton = _skeleton(training.skeleton)
     source = open_source(training.train, data, skeleton, training.window)
+    _refuse_one_view(training, source)
     steps = training.steps or math.ceil((training.epochs or 1) * source.frames / training.frames_per_step)
     validation = training.validate_on and open_source(training.validate_on, data, skeleton, training.window)
     state = _begin(training, skeleton, out, init)
@@ -93,7 +94,7 @@ def train(training: Training, data: Path, out: Path, device: Device, init: Path 
                     group["lr"] = learning_rate(training, state.step, steps) * group["share"]
             lift, scene = lift_batch(trained, batch, device)
             loss = losses.of_way(training.way, lift, scene, skeleton.root)
-            loss.total.backward()
+            loss.total.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
@@ -115,6 +116,14 @@ def _skeleton(name: str) -> Skeleton:
     if name not in SKELETONS:
         raise ConfigError(f"skeleton: there is no {name!r}; known are {', '.join(SKELETONS)}")
     return SKELETONS[name]
+
+
+def _refuse_one_view(training: Training, source: Source) -> None:
+    if training.way != "supervised" and source.cameras < 2:
+        raise ConfigError(
+            f"way: {training.way} learns from how views agree: it needs two cameras, the data have {source.cameras}; "
+            "add a camera, or set way=supervised where there are 3D labels"
+        )
 
 
 def _begin(training: Training, skeleton: Skeleton, out: Path, init: Path | None) -> Checkpoint:
@@ -150,7 +159,7 @@ def _seed(training: Training, device: Device, step: int) -> int:
 
 
 def _batches(source: Source, training: Training, device: Device, first: int, steps: int) -> Iterator[Batch]:
-    """The batches of steps first … steps. Each depends on seed, process and step alone, so a resumed run meets the same."""
+    """The batches of the steps to go. Each depends on seed, process and step alone: a resumed run meets the same."""
     samples = max(1, training.frames_per_step // (device.processes * training.window))
 
     def draw(step: int) -> Batch:

@@ -85,7 +85,7 @@ def _resize(x: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generat
 
 
 def _tree(skeleton: Skeleton) -> tuple[list[int], F64]:
-    """Each joint's parent (the root's is itself), and reach (J, J): 1 where bone k lies between the root and joint j."""
+    """Each joint's parent (the root's is itself), and reach (J, J): 1 where bone k is between the root and joint j."""
     parents = list(range(len(skeleton.joints)))
     for parent, child in skeleton.bones:
         parents[child] = parent

@@ -1,6 +1,8 @@
 """Captured motion, seen by random rigs through a detector that errs: unlimited multi-view 2D with known truth."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,14 @@ from lifter.datasets.motion_file import Clip
 from lifter.skeleton import Skeleton
 
 F64 = npt.NDArray[np.float64]
-FAULT_FRAMES = 8  # faults of a joint last about so long: a quarter of a second at 30 Hz
+# How MediaPipe errs on the virtual actor (`benchmarks/lifter_actor.py`): noise grows with lost confidence, most at the
+# wrists; its errors are correlated by 0.9 after 40 ms and 0.2 after half a second.
+ARM, LEG = ("elbow", "wrist"), ("knee", "ankle", "toe")
+SURE = 0.85  # confidences above it are of joints that are seen well
+WORST = {"wrist": 12.0, "elbow": 7.0}  # times the noise that is added at confidence 0
+WORST_OTHERS = 4.0
+LASTING_SHARE = 0.7  # of the variance
+SPELL_FRAMES = 8  # a quarter of a second at 30 Hz
 
 
 class MotionSource:
@@ -27,9 +36,9 @@ class MotionSource:
         self.skeleton, self.settings = skeleton, settings
         self._joints_m = np.concatenate([clip.joints_m for clip in kept])
         begins = np.cumsum([0, *(len(clip.joints_m) for clip in kept)])
-        self._starts = np.concatenate([np.arange(a, b - window + 1) for a, b in zip(begins, begins[1:], strict=False)])
+        self._starts = np.concatenate([np.arange(a, b - window + 1) for a, b in pairwise(begins)])
         self._window = np.arange(window)
-        self.frames = len(self._joints_m)
+        self.frames, self.cameras = len(self._joints_m), settings.rigs.cameras
 
     def draw(self, samples: int, rng: np.random.Generator) -> Batch:
         """A batch of `samples` windows with bodies, rigs and faults drawn anew."""
@@ -73,27 +82,42 @@ def random_cameras(samples: int, rigs: Rigs, rng: np.random.Generator) -> tuple[
 def _faults(shape: tuple[int, ...], skeleton: Skeleton, faults: Faults, rng: np.random.Generator) -> tuple[F64, F64]:
     """Displacements (B, C, L, J, 2) in pixels and confidences (B, C, L, J) of a detector with these faults."""
     B, C, L, J = shape
-    sigma_px = np.broadcast_to(rng.uniform(*faults.noise_px, (B, C, 1, 1)), shape)
-    confidence = np.ones(shape)
-    if faults.unsure:
-        unsure = _lasting(shape, faults.unsure, rng)
-        confidence = np.where(unsure, rng.uniform(0.1, 0.7, shape), rng.uniform(0.7, 1.0, shape))
-        sigma_px = np.where(unsure, sigma_px * (1 + 4 * (1 - confidence)), sigma_px)
-    if faults.missing:
-        confidence = np.where(_lasting(shape, faults.missing, rng), 0.0, confidence)
-    if faults.legs_hidden:
-        legs = np.array([joint.endswith(("knee", "ankle", "toe")) for joint in skeleton.joints])
-        confidence = np.where((rng.random((B, C, 1, 1)) < faults.legs_hidden) & legs, 0.0, confidence)
-    noise_px = sigma_px[..., None] * rng.standard_normal((*shape, 2))
+    erring = rng.random((B, C, 1, 1)) < faults.detector
+    noise_px, detector_px = (rng.uniform(*bounds, (B, C, 1, 1)) for bounds in (faults.noise_px, faults.detector_px))
+    confidence = np.where(erring, rng.uniform(SURE, 1.0, shape), 1.0)
+    for limb, share in ((ARM, faults.arms_unsure), (LEG, faults.legs_unsure)):
+        for side in ("left", "right"):
+            joints = np.isin(skeleton.joints, [f"{side}_{part}" for part in limb])
+            unsure = _lasting(rng.random((B, C, _spells(L), 1)) < share, L) & erring & joints
+            sureness = _lasting(rng.uniform(0.05, 0.7, (B, C, _spells(L), 1)), L) + rng.uniform(-0.05, 0.05, shape)
+            confidence = np.where(unsure, sureness, confidence)
+    worst = np.array([WORST.get(joint.partition("_")[2], WORST_OTHERS) for joint in skeleton.joints])
+    sigma_px = np.where(erring, detector_px * (1 + worst * (1 - confidence)), noise_px)
+    displaced_px = sigma_px[..., None] * _noise(shape, erring, rng)
+    legs = np.array([joint.endswith(LEG) for joint in skeleton.joints])
+    hidden = (rng.random((B, C, 1, 1)) < faults.legs_hidden) & legs
+    missing = _lasting(rng.random((B, C, _spells(L), J)) < faults.missing, L)
+    confidence = np.where(erring & (hidden | missing), 0.0, confidence)
     if faults.outliers:
-        angle = rng.uniform(0, 2 * np.pi, shape)
-        length_px = faults.outlier_px * (rng.random(shape) < faults.outliers)
-        noise_px = noise_px + length_px[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    return noise_px, confidence
+        angle, gone = rng.uniform(0, 2 * np.pi, shape), rng.random(shape) < faults.outliers
+        outlier_px = faults.outlier_px * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+        displaced_px = displaced_px + gone[..., None] * outlier_px
+    return displaced_px, confidence
 
 
-def _lasting(shape: tuple[int, ...], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """True for the given share of joints, for FAULT_FRAMES frames at a time."""
+def _noise(shape: tuple[int, ...], erring: npt.NDArray[np.bool_], rng: np.random.Generator) -> F64:
+    """Unit noise (B, C, L, J, 2): independent from frame to frame, or, where a detector errs, mostly lasting."""
     B, C, L, J = shape
-    drawn = rng.random((B, C, -(-L // FAULT_FRAMES), J)) < share
-    return drawn.repeat(FAULT_FRAMES, axis=2)[:, :, :L]
+    fresh = rng.standard_normal((*shape, 2))
+    lasting = _lasting(rng.standard_normal((B, C, _spells(L), J, 2)), L)
+    share = np.where(erring, LASTING_SHARE, 0.0)[..., None]
+    return np.sqrt(1 - share) * fresh + np.sqrt(share) * lasting
+
+
+def _spells(frames: int) -> int:
+    return -(-frames // SPELL_FRAMES)
+
+
+def _lasting(drawn: npt.NDArray[Any], frames: int) -> npt.NDArray[Any]:
+    """(B, C, spells, …) to (B, C, frames, …): what was drawn for a spell holds for all of its frames."""
+    return drawn.repeat(SPELL_FRAMES, axis=2)[:, :, :frames]

@@ -1,10 +1,11 @@
 """Files of captured motion: joint positions as int16 millimetres, stored as differences in time (exact, and small).
 
-Keys of the .npz: format, joints (J,), delta (frames of all clips, J, 3), start (clips + 1,), present (clips, J), and per
-clip fps, subject, trial, action, source. `splits.json` beside it names the subjects of train, val and test.
+Keys of the .npz: format, joints (J,), delta (frames of all clips, J, 3), start (clips + 1,), present (clips, J), and
+per clip fps, subject, trial, action, source. `splits.json` beside it names the subjects of train, val and test.
 """
 
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lifter.datasets.errors import DatasetError
 from lifter.skeleton import BODY17, Skeleton
 
 FORMAT = "joints-int16-mm-timediff-v1"
+TOE_LENGTH = 1.25  # CMU's toe joint is the ball of the foot, detectors' the tip: 125 mm and 158 mm from the ankle
 NECK_TO_HEAD_M = 0.15  # sources put their head joint 3 to 18 cm above the neck; the middle of the ears is about here
 SIDES = {"l": "left", "r": "right"}
 
@@ -35,7 +37,7 @@ def read_clips(path: Path, skeleton: Skeleton = BODY17, split: str | None = None
     try:
         with np.load(path, allow_pickle=False) as archive:
             part = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{path}: cannot be read as a motion file: {error}") from error
     if str(part.get("format")) != FORMAT:
         raise DatasetError(f"{path}: its format is {part.get('format')!s}, expected {FORMAT}")
@@ -67,12 +69,15 @@ def _subjects_of(path: Path, split: str) -> set[str]:
 def _as_skeleton(
     x: npt.NDArray[np.float64], present: npt.NDArray[np.bool_], names: list[str], skeleton: Skeleton, path: Path
 ) -> npt.NDArray[np.float32]:
-    """Joints in the skeleton's order; body17's midline joints by their own definitions, whatever the source's are."""
+    """Joints in the skeleton's order; body17's midline and toes by their own definitions, whatever the source's are."""
     at = {name: x[:, i] for i, name in enumerate(names) if present[i]}
     if skeleton.name == BODY17.name:
         at["pelvis"] = (at["left_hip"] + at["right_hip"]) / 2
         at["thorax"] = (at["left_shoulder"] + at["right_shoulder"]) / 2
         upward = at["head"] - at["neck"]
+        for side in ("left", "right"):
+            ankle = at[f"{side}_ankle"]
+            at[f"{side}_toe"] = ankle + TOE_LENGTH * (at[f"{side}_toe"] - ankle)
         at["head"] = at["neck"] + NECK_TO_HEAD_M * upward / np.linalg.norm(upward, axis=-1, keepdims=True)
     lacking = [joint for joint in skeleton.joints if joint not in at]
     if lacking:

@@ -10,6 +10,8 @@ from lifter.datasets.batch import Batch
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.motion import MotionSource
 from lifter.datasets.motion_file import read_clips
+from lifter.datasets.recorded import RecordingSource
+from lifter.datasets.select import select
 from lifter.skeleton import Skeleton
 
 
@@ -17,6 +19,7 @@ class Source(Protocol):
     """Gives batches; all that is random comes from the generator."""
 
     frames: int  # different moments that it holds: an epoch
+    cameras: int  # that see a sample, at most
 
     def draw(self, samples: int, rng: np.random.Generator) -> Batch: ...
 
@@ -26,7 +29,8 @@ def open_source(settings: Data, folder: Path, skeleton: Skeleton, window: int) -
     if isinstance(settings, Motion):
         clips = [c for path in matching(folder, settings.files) for c in read_clips(path, skeleton, settings.split)]
         return MotionSource(clips, skeleton, settings, window)
-    raise DatasetError("recordings")
+    recordings = select(settings, folder, skeleton)
+    return RecordingSource(recordings, skeleton, window, settings.mirrored, settings.level)
 
 
 def matching(folder: Path, patterns: list[str]) -> list[Path]:
