@@ -194,6 +194,7 @@ def card_of(read: checkpoint.Checkpoint, rate_hz: float | None) -> Card:
         joints=model.skeleton.joints,
         state_shape=model.state_shape if isinstance(model, SequenceModel) else None,
         rate_hz=rate_hz,
+        model=training.model.model_dump(mode="json"),
         data=training.train.model_dump(mode="json"),
         way=training.way,
         commit=read.commit,

@@ -26,6 +26,7 @@ class Card:
     joints: tuple[str, ...]
     state_shape: tuple[int, ...] | None  # of one stream; None for a frame model
     rate_hz: float | None  # of the frames that a sequence model was trained on
+    model: dict[str, Any]  # the settings of the network
     data: dict[str, Any]  # the settings of the training data
     way: str
     commit: str
@@ -61,6 +62,7 @@ def read_card(properties: dict[str, str], path: Path) -> Card:
         joints=tuple(entries["joints"]),
         state_shape=None if state_shape is None else tuple(state_shape),
         rate_hz=entries["rate_hz"],
+        model=entries["model"],
         data=entries["data"],
         way=entries["way"],
         commit=entries["commit"],

@@ -26,13 +26,13 @@ def random_checkpoint(kind):
     torch.manual_seed(3)
     training = Training(model=Model(kind=kind, width=96, dilations=(1, 3)), train={"kind": "motion"}, steps=1)
     model = build(training.model, BODY17).eval()
-    for name, values in model.state_dict().items():
-        if "running_var" in name:
-            values.uniform_(0.5, 2.0)
-        elif "running_mean" in name or name.endswith("1.bias"):
-            values.normal_(std=0.3)
-        elif name == "head.pose.weight":
-            values.normal_(std=0.02)
+    with torch.no_grad():
+        for norm in (each for each in model.modules() if isinstance(each, torch.nn.BatchNorm1d)):
+            for values in (norm.weight, norm.running_var):
+                values.uniform_(0.5, 1.5)
+            for values in (norm.bias, norm.running_mean):
+                values.normal_(std=0.3)
+        model.head.pose.weight.normal_(std=0.02)
     return checkpoint.Checkpoint(model, training, 7, {"validation_mpjpe_mm": 55.5}, "abc1234")
 
 

@@ -30,7 +30,7 @@ UP = np.array([0.0, -1.0, 0.2])
 def card(kind="frame", **changes):
     state_shape = (S, W) if kind == "sequence" else None
     made = Card(
-        kind, "body17", BODY17.joints, state_shape, 30.0, {"files": ["walks.npz"]}, "label_free", "abc", {"mm": 50.0}
+        kind, "body17", BODY17.joints, state_shape, 30.0, {"width": 8}, {"files": []}, "label_free", "abc", {"mm": 5.0}
     )
     return dataclasses.replace(made, **changes)
 
