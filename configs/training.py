@@ -74,7 +74,7 @@ class Motion(Strict):
 
     kind: Literal["motion"] = "motion"
     files: list[str] = Field(["cmu_motion.npz"], min_length=1, description="file-name patterns within the data folder")
-    split: str | None = Field(None, description="a part of splits.json beside the files; all clips when absent")
+    split: str | list[str] | None = Field(None, description="part or parts of splits.json beside the files; else all")
     bodies: Bodies = Bodies()
     rigs: Rigs = Rigs()
     faults: Faults = Faults()

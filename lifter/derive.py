@@ -4,6 +4,7 @@ A joint of the target is the middle of one or two joints of the source. What the
 confidence 0), which the lifter takes as it takes any joint that a detector missed.
 """
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ def derive(
     return out, np.where(np.isfinite(out).all(-1), sure, 0.0)
 
 
+@functools.cache
 def _pairs(source: Skeleton, target: Skeleton) -> tuple[list[int], list[int], npt.NDArray[np.bool_]]:
     """Per joint of the target: the two source joints whose middle it is (twice the same for a copy), if any."""
     parts = [_parts(joint, source, target) for joint in target.joints]

@@ -27,7 +27,9 @@ class Source(Protocol):
 def open_source(settings: Data, folder: Path, skeleton: Skeleton, window: int) -> Source:
     """The source of a training or a validation. Raises DatasetError."""
     if isinstance(settings, Motion):
-        clips = [c for path in matching(folder, settings.files) for c in read_clips(path, skeleton, settings.split)]
+        splits = settings.split if isinstance(settings.split, list) else [settings.split]
+        paths = matching(folder, settings.files)
+        clips = [clip for path in paths for split in splits for clip in read_clips(path, skeleton, split)]
         return MotionSource(clips, skeleton, settings, window)
     recordings = select(settings, folder, skeleton)
     return RecordingSource(recordings, skeleton, window, settings.mirrored, settings.level)
