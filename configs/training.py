@@ -80,7 +80,17 @@ class Motion(Strict):
     faults: Faults = Faults()
 
 
-Data = Annotated[Motion | Recordings, Field(discriminator="kind")]
+class Triangulated(Strict):
+    """Motion triangulated from recordings, without labels, and projected into random rigs as captured motion is."""
+
+    kind: Literal["triangulated"] = "triangulated"
+    recordings: Recordings
+    bodies: Bodies = Bodies()
+    rigs: Rigs = Rigs()
+    faults: Faults = Faults()
+
+
+Data = Annotated[Motion | Triangulated | Recordings, Field(discriminator="kind")]
 
 
 class Training(Strict):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from configs.training import Faults, Motion, Rigs
+from configs.training import Faults, Motion, Rigs, Triangulated
 from lifter.datasets.batch import Batch, batch_of
 from lifter.datasets.bodies import vary
 from lifter.datasets.errors import DatasetError
@@ -28,7 +28,7 @@ SPELL_FRAMES = 8  # a quarter of a second at 30 Hz
 class MotionSource:
     """Random batches from clips; everything random comes from the generator that `draw` is given."""
 
-    def __init__(self, clips: Sequence[Clip], skeleton: Skeleton, settings: Motion, window: int) -> None:
+    def __init__(self, clips: Sequence[Clip], skeleton: Skeleton, settings: Motion | Triangulated, window: int) -> None:
         """Window: consecutive frames of a sample (L)."""
         kept = [clip for clip in clips if len(clip.joints_m) >= window]
         if not kept:

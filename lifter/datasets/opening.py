@@ -5,13 +5,14 @@ from typing import Protocol
 
 import numpy as np
 
-from configs.training import Data, Motion
+from configs.training import Data, Motion, Triangulated
 from lifter.datasets.batch import Batch
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.motion import MotionSource
 from lifter.datasets.motion_file import read_clips
 from lifter.datasets.recorded import RecordingSource
 from lifter.datasets.select import select
+from lifter.datasets.triangulated import clips_of
 from lifter.skeleton import Skeleton
 
 
@@ -31,6 +32,8 @@ def open_source(settings: Data, folder: Path, skeleton: Skeleton, window: int) -
         paths = matching(folder, settings.files)
         clips = [clip for path in paths for split in splits for clip in read_clips(path, skeleton, split)]
         return MotionSource(clips, skeleton, settings, window)
+    if isinstance(settings, Triangulated):
+        return MotionSource(clips_of(select(settings.recordings, folder, skeleton)), skeleton, settings, window)
     recordings = select(settings, folder, skeleton)
     return RecordingSource(recordings, skeleton, window, settings.mirrored, settings.level)
 
