@@ -69,6 +69,20 @@ def label_free(lift: Lift, scene: Scene) -> Loss:
     return Loss(mean_m + SIGMA_SHARE * sigma_loss, mean_m.detach())
 
 
+def unseen_miss(lift: Lift, scene: Scene, withheld: Tensor) -> Tensor:
+    """What adaptation is judged by: how far each pose is from what other views saw that had no part in placing it.
+
+    scene.weight (N, C, J) places the poses; withheld (N, C, J) are the weights of what they are held against. The
+    result is the mean, metres at the joint; NaN when nothing was withheld.
+    """
+    pose = torch.einsum("npij,npkj->npki", scene.R_world_view, lift.joints_m)
+    miss_m = _miss(pose + _place(pose, scene)[:, :, None], scene)
+    able = (scene.weight.sum(-1) > 0).float()
+    others = 1 - torch.eye(withheld.shape[1], device=withheld.device)
+    weight = able[:, :, None, None] * withheld[:, None] * others[None, :, :, None]
+    return (miss_m * weight).sum() / weight.sum()
+
+
 def published(lift: Lift, scene: Scene) -> Loss:
     """Jain, Faiz and Chakraborty, "3D Pose Estimation Using 2D Supervision": reconstruction plus consistency.
 
