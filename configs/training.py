@@ -38,6 +38,8 @@ class Bodies(Strict):
     arms_of_another: Share = Field(0.5, description="share of arms that are taken from another frame")
     tilted: Share = Field(0.1, description="share of bodies that are turned over, by up to about tilt_deg")
     tilt_deg: NonNegativeFloat = 30.0
+    bent: Share = Field(0.0, description="share of limb segments that are turned about their joint, by about bend_deg")
+    bend_deg: NonNegativeFloat = 20.0
 
 
 class Rigs(Strict):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from calibration import rigid
 from configs.training import Bodies, Faults, Motion, Rigs
-from lifter.datasets.bodies import vary
+from lifter.datasets.bodies import _random_turns, vary
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.motion import MotionSource, observe
 from lifter.datasets.motion_file import Clip, read_clips
@@ -142,3 +143,20 @@ def test_a_skeleton_that_the_file_does_not_have_is_refused(tmp_path):
     path = write_motion_file(tmp_path, {"anna": body17_motion_m("walk", 3)})
     with pytest.raises(DatasetError, match="skeleton mediapipe33 needs nose"):
         read_clips(path, MEDIAPIPE33)
+
+
+def test_bent_limbs_keep_their_lengths_and_leave_the_trunk():
+    x = body17_motion_m("walk", 4)[None].repeat(6, 0)
+    y = vary(x, x, BODY17, AS_THEY_ARE.model_copy(update={"bent": 1.0}), np.random.default_rng(8))
+    trunk = [BODY17.index(joint) for joint in ("pelvis", "left_hip", "thorax", "head", "right_shoulder")]
+    np.testing.assert_allclose(y[:, :, trunk], x[:, :, trunk], atol=1e-12)
+    for parent, child in BODY17.bones:
+        before, after = (np.linalg.norm(z[:, :, child] - z[:, :, parent], axis=-1) for z in (x, y))
+        np.testing.assert_allclose(after, before)
+    assert np.linalg.norm(y - x, axis=-1)[..., BODY17.index("left_wrist")].mean() > 0.05
+
+
+def test_random_turns_turn_by_their_rotation_vectors():
+    turns = _random_turns(5, 0.4, np.random.default_rng(9))
+    vectors = np.random.default_rng(9).normal(0.0, 0.4, (5, 3))
+    np.testing.assert_allclose(turns, [rigid.rotation_from_rotvec(v) for v in vectors], atol=1e-12)

@@ -6,7 +6,6 @@ All functions take joints (B, L, J, 3) in world metres, z up, of body17 or any s
 import numpy as np
 import numpy.typing as npt
 
-from calibration import rigid
 from configs.training import Bodies
 from lifter.skeleton import Skeleton
 
@@ -24,6 +23,8 @@ def vary(joints_m: F64, others_m: F64, skeleton: Skeleton, settings: Bodies, rng
     for side in ("left", "right"):
         others_m = np.roll(others_m, 1, axis=0)
         _borrow_arm(x, others_m, skeleton, side, rng.random(len(x)) < settings.arms_of_another)
+    if settings.bent:
+        _bend_limbs(x, skeleton, settings, rng)
     tilted = rng.random(len(x)) < settings.tilted
     x[tilted] = _turn_over(x[tilted], np.deg2rad(settings.tilt_deg), rng)
     return _resize(x, skeleton, settings, rng)
@@ -66,11 +67,31 @@ def _trunk(x: F64, skeleton: Skeleton) -> F64:
     return np.stack([across, np.cross(up, across), up], axis=-1)
 
 
+def _bend_limbs(x: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generator) -> None:
+    """Limb segments turned about the joint that they hang from, with all that hangs from them."""
+    for side in ("left", "right"):
+        for limb in (("shoulder", *ARM), LEGS):
+            chain = [skeleton.joints.index(f"{side}_{part}") for part in limb if f"{side}_{part}" in skeleton.joints]
+            for i in range(min(2, len(chain) - 1)):
+                turns = _random_turns(len(x), np.deg2rad(settings.bend_deg), rng)
+                turns = np.where((rng.random(len(x)) < settings.bent)[:, None, None], turns, np.eye(3))
+                at = x[:, :, chain[i], None]
+                x[:, :, chain[i + 1 :]] = np.einsum("bij,blkj->blki", turns, x[:, :, chain[i + 1 :]] - at) + at
+
+
+def _random_turns(n: int, angle_rad: float, rng: np.random.Generator) -> F64:
+    """Rotations (n, 3, 3) by normally distributed rotation vectors (Rodrigues' formula)."""
+    rotvec = rng.normal(0.0, angle_rad, (n, 3))
+    angle = np.maximum(np.linalg.norm(rotvec, axis=-1), 1e-9)[:, None, None]
+    axis = np.cross(np.eye(3), (rotvec / angle[:, 0])[:, None])  # (n, 3, 3): the matrix of "axis ×"
+    return np.eye(3) + np.sin(angle) * axis + (1.0 - np.cos(angle)) * axis @ axis
+
+
 def _turn_over(x: F64, angle_rad: float, rng: np.random.Generator) -> F64:
     """Each sample turned about a random axis through its middle, by a normally distributed angle."""
-    turns = np.array([rigid.rotation_from_rotvec(v) for v in rng.normal(0.0, angle_rad, (len(x), 3))])
+    turns = _random_turns(len(x), angle_rad, rng)
     middle = x.mean(axis=(1, 2), keepdims=True)
-    return np.einsum("bij,blkj->blki", turns.reshape(-1, 3, 3), x - middle) + middle
+    return np.einsum("bij,blkj->blki", turns, x - middle) + middle
 
 
 def _resize(x: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generator) -> F64:
