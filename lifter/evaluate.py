@@ -21,7 +21,7 @@ from typing import Any
 
 import pydantic
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from configs.training_data import Recordings
@@ -33,7 +33,7 @@ from lifter.datasets.recording import Recording
 from lifter.datasets.select import select
 from lifter.derive import DeriveError
 from lifter.errors import LifterError
-from lifter.judge import Verdict, judge_take, open_weights
+from lifter.judge import Verdict, alike, judge_takes, open_weights
 from lifter.metrics import Tally
 from lifter.protocol import MOTION_WORDS, REPEATS, Take, motion_takes, recorded_takes
 from lifter.skeleton import Skeleton
@@ -98,8 +98,11 @@ def _figures_of(weights: Path | None, options: argparse.Namespace) -> dict[str, 
     lifter = open_weights(weights)
     takes, count, words = _open_takes(options, lifter.skeleton)
     verdict = Verdict(lifter.skeleton)
-    for take in track(takes, f"{lifter.kind} model", count, console=Console(stderr=True), transient=True):
-        judge_take(verdict, lifter, take, options.every)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"{lifter.kind} model", total=count)
+        for group in alike(takes):
+            judge_takes(verdict, lifter, group, options.every)
+            progress.advance(bar, len(group))
     name = str(weights or runtime.DEFAULT.name)
     about = {"weights": name, "kind": lifter.kind, "runs_on": lifter.runs_on, "skeleton": lifter.skeleton.name}
     return about | {"protocol": _protocol(words, options), **_figures(verdict)}

@@ -5,7 +5,9 @@ network with random weights merges to 24 mm from four views. What the lifter its
 and in their plain average.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +73,27 @@ def _triangulated(take: Take) -> F64:
     return np.array([triangulate(rig, keypoints_px, confidence).points_m for keypoints_px, confidence in each])
 
 
-def judge_take(verdict: Verdict, lifter: runtime.Lifter, take: Take, every: int = 1) -> None:
-    """Lift a take and judge its first frame and every n-th after it.
+def judge_takes(verdict: Verdict, lifter: runtime.Lifter, takes: Sequence[Take], every: int = 1) -> None:
+    """Lift takes of the same length and rate, and judge the first frame and every n-th after it.
 
-    A sequence model streams through all the frames before, from the start of the take; when the take has more frames a
-    second than the model was trained on, through those that come nearest to its rate.
+    A sequence model streams through all the frames before, from the start of the takes, side by side; when they have
+    more frames a second than the model was trained on, through those that come nearest to its rate.
     """
     if lifter.kind == "frame":
-        take = take.every(every)
-        verdict.add(take, *_lift(lifter, take))
+        for take in (take.every(every) for take in takes):
+            verdict.add(take, *_lift(lifter, take))
         return
-    step = max(1, round(take.fps / lifter.card.rate_hz)) if lifter.card.rate_hz and take.fps > 0 else 1
-    take = take.every(step)
-    joints_cam_m, sigma_m = _stream(lifter, take)
-    verdict.add(take.every(every), joints_cam_m[::every], sigma_m[::every])
+    fps, rate_hz = takes[0].fps, lifter.card.rate_hz
+    step = max(1, round(fps / rate_hz)) if rate_hz and fps > 0 else 1
+    takes = [take.every(step) for take in takes]
+    for take, (joints_cam_m, sigma_m) in zip(takes, _stream(lifter, takes), strict=True):
+        verdict.add(take.every(every), joints_cam_m[::every], sigma_m[::every])
+
+
+def alike(takes: Iterable[Take]) -> Iterator[list[Take]]:
+    """Takes that follow each other with the same length and rate, together, as `judge_takes` wants them."""
+    for _, group in groupby(takes, key=lambda take: (len(take.rays), take.fps)):
+        yield list(group)
 
 
 def _lift(lifter: runtime.Lifter, take: Take) -> tuple[F64, F64]:
@@ -94,14 +103,17 @@ def _lift(lifter: runtime.Lifter, take: Take) -> tuple[F64, F64]:
     return lifts.joints_cam_m.reshape(T, C, J, 3), lifts.sigma_m.reshape(T, C, J)
 
 
-def _stream(lifter: runtime.Lifter, take: Take) -> tuple[F64, F64]:
-    state = lifter.start(take.rays.shape[1])
-    parts = []
-    for rays, confidence in zip(take.rays, take.confidence, strict=True):
-        lifts, state = lifter.lift_stream(rays, confidence, take.up_cam, state)
-        parts.append((lifts.joints_cam_m, lifts.sigma_m))
-    joints_cam_m, sigma_m = zip(*parts, strict=True)
-    return np.stack(joints_cam_m), np.stack(sigma_m)
+def _stream(lifter: runtime.Lifter, takes: Sequence[Take]) -> list[tuple[F64, F64]]:
+    """Joints and sigmas of each take; one call per frame for the views of all."""
+    rays, confidence = (np.concatenate([getattr(take, key) for take in takes], 1) for key in ("rays", "confidence"))
+    up_cam = np.concatenate([take.up_cam for take in takes])
+    state = lifter.start(len(up_cam))
+    joints_cam_m, sigma_m = np.empty((*rays.shape[:2], len(lifter.skeleton.joints), 3)), np.empty(confidence.shape)
+    for t in range(len(rays)):
+        lifts, state = lifter.lift_stream(rays[t], confidence[t], up_cam, state)
+        joints_cam_m[t], sigma_m[t] = lifts.joints_cam_m, lifts.sigma_m
+    ends = np.cumsum([len(take.up_cam) for take in takes])[:-1]
+    return list(zip(np.split(joints_cam_m, ends, axis=1), np.split(sigma_m, ends, axis=1), strict=True))
 
 
 def open_weights(path: Path | None) -> runtime.Lifter:

@@ -19,7 +19,7 @@ from lifter.datasets.errors import DatasetError
 from lifter.datasets.h36m_cameras import h36m_rig
 from lifter.datasets.motion_file import Clip, read_clips
 from lifter.datasets.neutral import save_neutral
-from lifter.judge import Verdict, judge_take
+from lifter.judge import Verdict, alike, judge_takes
 from lifter.normalise import normalise
 from lifter.protocol import NOISE_PX, Take, motion_takes, recorded_takes
 from lifter.skeleton import BODY17, H36M17
@@ -120,7 +120,7 @@ def judged(take, off_m=0.0, **changes):
     """The verdict on such lifts of a take, judged by the take with changes."""
     lifter: Any = TrueLifts(take, off_m)
     verdict = Verdict(BODY17)
-    judge_take(verdict, lifter, replace(take, **changes))
+    judge_takes(verdict, lifter, [replace(take, **changes)])
     return verdict
 
 
@@ -143,6 +143,12 @@ def test_a_known_error_is_measured_as_it_is():
     # every camera's error points another way; their mean is what averaging leaves
     left_m = np.linalg.norm(take.R_cam_world.transpose(0, 2, 1).mean(0) @ [0.03, 0.03, 0.03])
     assert_allclose(verdict.averaged["walk"].figures()["mpjpe_mm"], 1000 * left_m * 16 / 17)
+
+
+def test_takes_of_the_same_length_and_rate_go_together():
+    takes = [*motion_takes([clip_of("a/1", 5), clip_of("b/2", 7)], BODY17, repeats=2)]
+    groups = list(alike([*takes, replace(takes[3], fps=50.0)]))
+    assert [[take.name for take in group] for group in groups] == [["a/1#0", "a/1#1"], ["b/2#0", "b/2#1"], ["b/2#1"]]
 
 
 def test_frames_are_tallied_by_their_actions():
