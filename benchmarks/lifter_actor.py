@@ -8,6 +8,7 @@ Both 3D poses come from one view alone, in that camera's axes, relative to the m
 the joints of body17, against the exact ones, on the frames that both have. Nothing is kept on disk.
 """
 
+import logging
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -179,6 +180,7 @@ def _exported(path: Path, weights: Path) -> Path:
     from lifter import checkpoint
     from lifter.export import card_of, export
 
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
     read = checkpoint.load(path)
     weights.write_bytes(export(read.model, card_of(read, RATE_HZ))[0])
     return weights
