@@ -3,13 +3,15 @@
     python -m lifter.export runs/frame/lifter.pt --out body17_frame.onnx --half
 
 The file holds the network, its model card and a checksum (`lifter.onnx_file`), and is only written after ONNX Runtime
-has given what torch gives, on random input in several batch sizes. Of a sequence model one step is exported: state in,
-state out. --half stores the weights in 16 bits and halves the file; all computing stays in float32. --tensorrt builds
+has given what torch gives, to 0.1 mm, on random input in several batch sizes. Of a sequence model one step is exported:
+state in, state out. --half then rounds the weights to 16 bits and halves the file, which moves joints by tenths of a
+millimetre at most; all computing stays in float32. --tensorrt builds
 this machine's TensorRT engine, too, so that the first start of the live system does not have to.
 """
 
 import argparse
 import contextlib
+import copy
 import io
 import logging
 import sys
@@ -17,6 +19,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +27,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from lifter import checkpoint
 from lifter.errors import LifterError
@@ -34,8 +38,6 @@ from lifter.runtime import load
 
 OPSET = 20  # the newest that TensorRT 10 reads
 OUTPUTS = ("joints_m", "sigma_m", "root_m")
-LIMIT_M = 1e-4  # between torch and ONNX Runtime
-LIMIT_SIGMA = 1e-3  # the same, as a share of sigma
 CHECKED_ROWS = (1, 3, 32, 256)
 MIN_HALVED = 4096  # smaller tables are not worth a node
 
@@ -52,13 +54,23 @@ class Difference:
     sigma: float  # as a share
     state: float  # 0 without a state
 
-    @property
-    def is_small(self) -> bool:
-        return max(self.joints_m, self.root_m) < LIMIT_M and max(self.sigma, self.state) < LIMIT_SIGMA
-
     def __str__(self) -> str:
         shares = f"sigma {self.sigma:.1e}" + (f", state {self.state:.1e}" if self.state else "")
         return f"{self.rows:4d} rows: joints {self.joints_m:.1e} m, root {self.root_m:.1e} m, {shares}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far ONNX Runtime may be from torch."""
+
+    metres: float = 1e-4
+    share: float = 1e-3  # of sigma and of the state
+
+    def hold_for(self, found: Difference) -> bool:
+        return max(found.joints_m, found.root_m) < self.metres and max(found.sigma, found.state) < self.share
+
+
+ROUNDED = Limits(1e-3, 1e-2)  # on random poses, wilder than people's; what it does to accuracy, `lifter.evaluate` says
 
 
 class _Step(nn.Module):
@@ -75,17 +87,36 @@ class _Step(nn.Module):
 
 def export(model: FrameModel | SequenceModel, card: Card, half: bool = False) -> tuple[bytes, list[Difference]]:
     """The content of a weight file, and how it compares with torch. Raises LifterError when it differs too much."""
-    model = model.eval()
+    model = _fused(model)
     graph = _to_onnx(model)
+    content, differences = _checked(model, graph, card, Limits())
     if half:
         _halve(graph)
+        content, differences = _checked(model, graph, card, ROUNDED)
+    return content, differences
+
+
+def _fused(model: FrameModel | SequenceModel) -> FrameModel | SequenceModel:
+    """A copy that evaluates, with batch norm folded into the layers that look back: the exporter folds the others."""
+    model = copy.deepcopy(model).eval()
+    if isinstance(model, SequenceModel):
+        for layer in model.memory:
+            parts = cast(nn.Sequential, layer)
+            parts[0] = fuse_linear_bn_eval(cast(nn.Linear, parts[0]), cast(nn.BatchNorm1d, parts[1]))
+            parts[1] = nn.Identity()
+    return model
+
+
+def _checked(
+    model: FrameModel | SequenceModel, graph: onnx.ModelProto, card: Card, limits: Limits
+) -> tuple[bytes, list[Difference]]:
     helper.set_model_props(graph, card.properties())
     content = sealed(graph.SerializeToString())
     differences = [compare(model, content, rows) for rows in CHECKED_ROWS]
-    if not all(each.is_small for each in differences):
+    if not all(limits.hold_for(each) for each in differences):
         told = "\n".join(str(each) for each in differences)
-        hint = "; try without --half" if half else ""
-        raise LifterError(f"ONNX Runtime and torch differ by more than {LIMIT_M} m, not exported{hint}:\n{told}")
+        hint = "; try without --half" if limits is ROUNDED else ""
+        raise LifterError(f"ONNX Runtime and torch differ by more than {limits.metres} m, not exported{hint}:\n{told}")
     return content, differences
 
 

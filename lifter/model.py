@@ -9,7 +9,7 @@ Sources: the residual MLP is Martinez et al., "A simple yet effective baseline f
 pose estimation in video with temporal convolutions" (CVPR 2019). The ray head is ours.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -99,9 +99,12 @@ class SequenceModel(nn.Module):
         h = self._present(keypoints, context)
         kept = []
         for memory, layer in zip(torch.split(state, list(self.dilations), dim=1), self.memory, strict=True):
-            W_past, W_present = layer[0].weight.chunk(2, dim=1)
+            narrow, *rest = cast(nn.Sequential, layer)
+            W_past, W_present = cast(nn.Linear, narrow).weight.chunk(2, dim=1)
             kept.extend([memory[:, 1:], (h @ W_past.T)[:, None]])
-            h = h + layer[1:](memory[:, 0] + h @ W_present.T)
+            h = h + nn.Sequential(*rest)(
+                memory[:, 0] + nn.functional.linear(h, W_present, cast(nn.Linear, narrow).bias)
+            )
         return self.head(h, keypoints, context), torch.cat(kept, dim=1)
 
     def _present(self, keypoints: Tensor, context: Tensor) -> Tensor:
