@@ -31,8 +31,12 @@ class Checkpoint:
     optimizers: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write it beside the file, then put it in its place: a kill leaves the old or the new file, never half of one."""
+def save(checkpoint: Checkpoint, path: Path, half: bool = False) -> None:
+    """Write it beside the file, then put it in its place: a kill leaves the old or the new file, never half of one.
+
+    half: weights in float16 and no optimizer, as checkpoints are shipped to begin an adaptation with.
+    """
+    weights = checkpoint.model.state_dict()
     content = {
         "format": FORMAT,
         "training": checkpoint.training.model_dump_json(by_alias=True),
@@ -40,8 +44,8 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "step": checkpoint.step,
         "metrics": checkpoint.metrics,
         "commit": checkpoint.commit,
-        "model": checkpoint.model.state_dict(),
-        "optimizers": checkpoint.optimizers,
+        "model": {name: w.half() if w.is_floating_point() else w for name, w in weights.items()} if half else weights,
+        "optimizers": [] if half else checkpoint.optimizers,
     }
     draft = path.with_name(path.name + ".part")
     with draft.open("wb") as file:
@@ -64,7 +68,9 @@ def load(path: Path) -> Checkpoint:
     try:
         training = Training.model_validate_json(content["training"])
     except ValidationError as error:
-        raise LifterError(f"{path} was made by another version, with settings that are unknown here: {error}") from error
+        raise LifterError(
+            f"{path} was made by another version, with settings that are unknown here: {error}"
+        ) from error
     skeleton = SKELETONS.get(training.skeleton)
     if skeleton is None or list(skeleton.joints) != content["joints"]:
         raise LifterError(f"{path} was trained for {training.skeleton} with joints {content['joints']}, unlike ours")

@@ -245,6 +245,9 @@ def _write(read: checkpoint.Checkpoint, options: argparse.Namespace) -> None:
     draft.write_bytes(content)
     draft.replace(out)
     print(f"{out}: {model.kind} model for {model.skeleton.name}, {len(content) / 1e6:.1f} MB, opset {OPSET}")
+    if options.checkpoint_out:
+        checkpoint.save(read, options.checkpoint_out, half=True)
+        print(f"{options.checkpoint_out}: to adapt it, {options.checkpoint_out.stat().st_size / 1e6:.1f} MB")
     if options.tensorrt:
         lifter = load(out)
         if not lifter.runs_on.startswith("TensorRT"):
@@ -259,6 +262,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: beside the checkpoint, with .onnx")
     parser.add_argument("--half", action="store_true", help="store the weights in 16 bits: half the file")
     parser.add_argument("--tensorrt", action="store_true", help="build this machine's TensorRT engine, too")
+    parser.add_argument(
+        "--checkpoint-out", type=Path, metavar="FILE", help="write a small checkpoint, too, to adapt: float16 weights"
+    )
     parser.add_argument("--rate-hz", type=float, metavar="HZ", help="frames a second of a sequence model's training")
     options = parser.parse_args(arguments)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed

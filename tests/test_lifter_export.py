@@ -202,3 +202,16 @@ def test_without_tensorrt_the_file_is_written_and_the_reason_told(exported, expo
     assert export.main([str(tmp_path / "frame.pt"), "--tensorrt"]) == 2
     assert f"no TensorRT engine was built. {lifter.why}" in capsys.readouterr().err
     assert (tmp_path / "frame.onnx").exists()
+
+
+def test_a_small_checkpoint_to_adapt_is_written_beside(exported, tmp_path, capsys):
+    read = exported["frame"][0]
+    checkpoint.save(read, tmp_path / "whole.pt")
+    small = tmp_path / "small.pt"
+    command = [str(tmp_path / "whole.pt"), "--out", str(tmp_path / "w.onnx"), "--checkpoint-out", str(small)]
+    assert export.main(command) == 0
+    assert small.stat().st_size < 0.6 * (tmp_path / "whole.pt").stat().st_size
+    again = checkpoint.load(small).model.state_dict()
+    for name, weights in read.model.state_dict().items():
+        torch.testing.assert_close(again[name], weights, rtol=1e-3, atol=1e-3)
+    assert "to adapt it" in capsys.readouterr().out
