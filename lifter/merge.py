@@ -5,9 +5,8 @@ worse; so views from different sides mend each other. Three steps, each in close
 
 1. One view does not know a body's size: a lift that is larger and farther away gives the same picture. Each is placed
    by its own 2D; where the views together place the body says how far each camera is, and so each lift's true scale.
-2. The scaled lifts, each standing in its camera and moved part of the way to its 2D, are averaged joint by joint,
-   weighted by precision matrices: across, what noise of the 2D leaves at that distance; along, the lift's own sigma. No
-   joint has to be seen twice.
+2. The scaled lifts, each standing in its camera, are averaged joint by joint, weighted by precision matrices: across,
+   what noise of the 2D leaves at that distance; along, the lift's own sigma. No joint has to be seen twice.
 3. Again, with the weight of what lies far off reduced (Student's t): an outlier of one view does not move the pose.
 """
 
@@ -18,8 +17,7 @@ import numpy.typing as npt
 
 F64 = npt.NDArray[np.float64]
 
-SIGMA_RAY = 0.003  # noise of a sure 2D joint, in radians: 3 px at 1000 px, as in `calibration.triangulate`
-TRUST_2D = 0.6  # the network smooths the 2D and adds errors of its own; 0.5 to 0.75 measured best, as nets differ
+SIGMA_RAY = 0.004  # across, in radians: 3 px of 2D noise at 1000 px, and what a lift adds; 0.004 to 0.005 measured best
 DEPTH_SHARE = 0.05  # standard deviation of a lift's own depth, as a share of it: 0.04 measured on captured motion
 UNSEEN = 4.0  # times sigma: guesses of views that miss a joint err alike, so they must not outvote one that sees it
 FREEDOM = 8.0  # of Student's t; 8 costs 0.1 mm on clean 2D, and of what 5 % of outliers do leaves a quarter
@@ -47,11 +45,10 @@ def merge(
     seen = np.isfinite(rays).all(-1) & (confidence > 0) & lifted[..., None]
     weight = np.where(seen, confidence, 0.0)
     lifts = np.where(lifted[..., None, None], joints_cam_m, 0.0) @ R_cam_world  # from the right: world axes
-    directions = _world_rays(rays, seen, R_cam_world)
-    placed = _placed(lifts, directions, weight)
+    placed = _placed(lifts, _world_rays(rays, seen, R_cam_world), weight)
     lifted &= np.isfinite(placed).all(-1)
     lifts, from_cam = _rescaled(lifts, np.where(lifted[..., None], placed, 1.0), lifted, centre_m)
-    bodies = _towards_2d(from_cam[..., None, :] + lifts, directions, weight)
+    bodies = from_cam[..., None, :] + lifts
     sigma = np.where(lifted[..., None], sigma_m, 1.0)
     by_2d = SIGMA_RAY * np.linalg.norm(bodies, axis=-1) / np.where(seen, confidence, 1.0)
     across = np.where(seen, np.minimum(by_2d, sigma), UNSEEN * sigma)
@@ -87,12 +84,6 @@ def _rescaled(lifts: F64, placed: F64, lifted: npt.NDArray[np.bool_], centre_m: 
     factor = np.where(lifted, (towards * placed).sum(-1) / depth_m**2, 1.0)
     factor = np.clip(factor, 0.5, 2.0)  # nobody is half or twice as tall as the network thinks
     return lifts * factor[..., None, None], placed * factor[..., None]
-
-
-def _towards_2d(bodies: F64, directions: F64, weight: F64) -> F64:
-    """Joints (N, C, J, 3) from their cameras moved across the line of sight part of the way to what the 2D says."""
-    on_rays = directions * (bodies * directions).sum(-1, keepdims=True)
-    return bodies + (TRUST_2D * weight)[..., None] * (on_rays - bodies)
 
 
 def _robust_mean(points: F64, precision: F64) -> F64:
