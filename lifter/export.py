@@ -31,7 +31,7 @@ from torch.nn.utils.fusion import fuse_linear_bn_eval
 
 from lifter import checkpoint
 from lifter.errors import LifterError
-from lifter.model import FrameModel, SequenceModel
+from lifter.model import FrameModel, SequenceModel, place
 from lifter.onnx_file import Card, sealed
 from lifter.providers import open_on_cpu
 from lifter.runtime import load
@@ -73,8 +73,19 @@ class Limits:
 ROUNDED = Limits(1e-3, 1e-2)  # on random poses, wilder than people's; what it does to accuracy, `lifter.evaluate` says
 
 
+class _Frame(nn.Module):
+    """A frame model with its lift placed by its own 2D, as a weight file gives it."""
+
+    def __init__(self, model: FrameModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, keypoints: Tensor, context: Tensor) -> tuple[Tensor, ...]:
+        return place(self.model(keypoints, context), keypoints, context)
+
+
 class _Step(nn.Module):
-    """A sequence model's step with its results side by side, as a graph has them."""
+    """A sequence model's step, placed by its own 2D, with its results side by side, as a graph has them."""
 
     def __init__(self, model: SequenceModel) -> None:
         super().__init__()
@@ -82,7 +93,7 @@ class _Step(nn.Module):
 
     def forward(self, keypoints: Tensor, context: Tensor, state: Tensor) -> tuple[Tensor, ...]:
         lift, state_out = self.model.step(keypoints, context, state)
-        return (*lift, state_out)
+        return (*place(lift, keypoints, context), state_out)
 
 
 def export(model: FrameModel | SequenceModel, card: Card, half: bool = False) -> tuple[bytes, list[Difference]]:
@@ -124,7 +135,7 @@ def compare(model: FrameModel | SequenceModel, content: bytes, rows: int) -> Dif
     """Torch beside ONNX Runtime on the CPU, on random poses of which every tenth joint is absent."""
     inputs = _random_inputs(model, rows)
     with torch.no_grad():
-        expected = [x.numpy() for x in _flat(model)(*(torch.from_numpy(x) for x in inputs))]
+        expected = [x.numpy() for x in as_graph(model)(*(torch.from_numpy(x) for x in inputs))]
     names = ("keypoints", "context", "state")[: len(inputs)]
     found = open_on_cpu(content, threads=1).run(None, dict(zip(names, inputs, strict=True)))
     joints_m, sigma, root_m, *state = (np.abs(a - b) for a, b in zip(expected, found, strict=True))
@@ -137,8 +148,9 @@ def compare(model: FrameModel | SequenceModel, content: bytes, rows: int) -> Dif
     )
 
 
-def _flat(model: FrameModel | SequenceModel) -> nn.Module:
-    return _Step(model) if isinstance(model, SequenceModel) else model
+def as_graph(model: FrameModel | SequenceModel) -> nn.Module:
+    """What is exported: arrays in, arrays out, in the order of a weight file."""
+    return _Step(model) if isinstance(model, SequenceModel) else _Frame(model)
 
 
 def _random_inputs(model: FrameModel | SequenceModel, rows: int) -> list[F32]:
@@ -165,7 +177,7 @@ def _to_onnx(model: FrameModel | SequenceModel) -> onnx.ModelProto:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # the exporter thinks aloud
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            _flat(model),
+            as_graph(model),
             inputs,
             dynamo=True,
             opset_version=OPSET,

@@ -124,25 +124,24 @@ def open_weights(path: Path | None) -> runtime.Lifter:
     if path is None or path.suffix != ".pt":
         return runtime.load(path)
     from lifter import checkpoint  # torch, for those who train; the shipped weights are evaluated without
-    from lifter.export import card_of
+    from lifter.export import as_graph, card_of
 
     read = checkpoint.load(path)
     skeleton = SKELETONS[read.training.skeleton]
     card = card_of(read, rate_hz=None)
-    return runtime.Lifter(_TorchSession(read.model.eval()), card, skeleton, skeleton, "torch on the CPU", "")
+    return runtime.Lifter(_TorchSession(as_graph(read.model.eval())), card, skeleton, skeleton, "torch on the CPU", "")
 
 
 class _TorchSession:
     """A network of torch in the place of an ONNX Runtime session."""
 
     def __init__(self, model: Any) -> None:
-        self._run = model if model.kind == "frame" else model.step
+        self._run = model
 
     def run(self, _: None, inputs: dict[str, npt.NDArray[np.float32]]) -> list[npt.NDArray[np.float32]]:
-        """The outputs as the exported network orders them: the lift, then a sequence model's state."""
+        """The outputs in the order of a weight file."""
         import torch
 
         with torch.no_grad():
             outputs = self._run(*(torch.from_numpy(array) for array in inputs.values()))
-        lift, *state = outputs if "state" in inputs else (outputs,)
-        return [tensor.numpy() for tensor in (*lift, *state)]
+        return [tensor.numpy() for tensor in outputs]

@@ -25,8 +25,8 @@ TYPICAL_SIGMA_M = 0.05
 class Lift(NamedTuple):
     """Poses in the view frame. The leading axes are those of the input.
 
-    joints_m (…, J, 3): relative to the root. sigma_m (…, J): one standard deviation per axis.
-    root_m (…, 3): where the root is; its depth rests on the size of a typical body, so it is good to several per cent.
+    joints_m (…, J, 3): relative to the root. sigma_m (…, J): one standard deviation per axis. root_m (…, 3): where
+    the root is; see `place`.
     """
 
     joints_m: Tensor
@@ -126,6 +126,23 @@ def _looking_back(width: int, dropout: float) -> nn.Sequential:
     last = nn.BatchNorm1d(width)
     nn.init.zeros_(last.weight)
     return nn.Sequential(*_layer(2 * width, width // 2, dropout), nn.Linear(width // 2, width, bias=False), last)
+
+
+def place(lift: Lift, keypoints: Tensor, context: Tensor) -> Lift:
+    """The lift with its root where the pose meets its own 2D best, in closed form: what a weight file gives.
+
+    For joints p with tangents n = (x/z, y/z) and confidence w, t minimises Σ w |p_xy + t_xy − n (p_z + t_z)|². The root
+    that the head gives serves the published loss alone: under the others nothing ties it to metres.
+    """
+    tangent = keypoints[..., :2] * context[:, 0].exp()[:, None, None]
+    weight = keypoints[..., 2:]
+    total = weight.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    beside = tangent * lift.joints_m[..., 2:] - lift.joints_m[..., :2]  # t_xy = n t_z + beside, for each joint
+    middle, middle_beside = ((weight * x).sum(dim=1, keepdim=True) / total for x in (tangent, beside))
+    spread = (weight * (tangent - middle).square()).sum(dim=(1, 2))
+    depth_m = -(weight * (tangent - middle) * (beside - middle_beside)).sum(dim=(1, 2)) / spread.clamp_min(1e-9)
+    across_m = middle[:, 0] * depth_m[:, None] + middle_beside[:, 0]
+    return lift._replace(root_m=torch.cat([across_m, depth_m[:, None]], dim=1))
 
 
 def _layer(inputs: int, outputs: int, dropout: float) -> nn.Sequential:

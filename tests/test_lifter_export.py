@@ -13,7 +13,7 @@ pytest.importorskip("onnxscript", reason="training and export need the extra `tr
 from configs.training import Model, Training  # noqa: E402
 from lifter import checkpoint, export  # noqa: E402
 from lifter.errors import LifterError  # noqa: E402
-from lifter.model import build  # noqa: E402
+from lifter.model import build, place  # noqa: E402
 from lifter.normalise import normalise  # noqa: E402
 from lifter.runtime import F64, load  # noqa: E402
 from lifter.skeleton import BODY17  # noqa: E402
@@ -74,6 +74,7 @@ def by_torch(model, rays, confidence, state=None):
     inputs = torch.from_numpy(views.keypoints), torch.from_numpy(views.context)
     with torch.no_grad():
         lift, state = (model(*inputs), None) if state is None else model.step(*inputs, state)
+        lift = place(lift, *inputs)
     turn = "nij,n...j->n...i"
     return (
         np.einsum(turn, views.R_cam_view, lift.joints_m.numpy()),

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from configs.training import Model
-from lifter.model import build
+from lifter.model import Lift, build, place
 from lifter.skeleton import BODY17, COCO17
 
 
@@ -86,3 +86,18 @@ def test_a_sequence_model_with_a_frame_models_weights_starts_as_the_frame_model(
     keypoints, context = inputs(2, 7)
     whole = sequence(keypoints, context).joints_m
     torch.testing.assert_close(whole[:, 4], frame(keypoints[:, 4], context[:, 4]).joints_m)
+
+
+def test_a_lift_is_placed_where_its_2d_was_seen_from():
+    torch.manual_seed(3)
+    joints_m, root_m = 0.4 * torch.randn(6, 17, 3), torch.tensor([0.3, -0.2, 4.0]) + torch.rand(6, 3)
+    at_m = joints_m + root_m[:, None]
+    scale = torch.rand(6) + 0.1
+    tangent = at_m[..., :2] / at_m[..., 2:] / scale[:, None, None]
+    keypoints = torch.cat([tangent, torch.rand(6, 17, 1) + 0.1], dim=-1)
+    keypoints[:, 3] = 0.0  # an absent joint has no say
+    context = torch.cat([scale.log()[:, None], torch.zeros(6, 2)], dim=1)
+    lift = place(Lift(joints_m, torch.ones(6, 17), torch.zeros(6, 3)), keypoints, context)
+    torch.testing.assert_close(lift.root_m, root_m, rtol=1e-4, atol=1e-4)
+    empty = place(Lift(joints_m, torch.ones(6, 17), torch.zeros(6, 3)), torch.zeros(6, 17, 3), context)
+    assert empty.root_m.isfinite().all()

@@ -22,6 +22,7 @@ SURE = 0.85  # confidences above it are of joints that are seen well
 WORST = {"wrist": 12.0, "elbow": 7.0}  # times the noise that is added at confidence 0
 WORST_OTHERS = 4.0
 LASTING_SHARE = 0.7  # of the variance
+ROOM_M = 1.5  # around the middle of a rig whose cameras are 3 m away
 SPELL_FRAMES = 8  # a quarter of a second at 30 Hz
 
 
@@ -45,12 +46,24 @@ class MotionSource:
         joints_m = vary(
             self._windows(samples, rng), self._windows(samples, rng), self.skeleton, self.settings.bodies, rng
         )
-        joints_m[..., :2] -= joints_m[:, :1, self.skeleton.root, None, :2]
+        joints_m[..., :2] -= _path(joints_m[:, :, self.skeleton.root, :2], rng)[:, :, None]
         return observe(joints_m, self.skeleton, self.settings.rigs, self.settings.faults, rng)
 
     def _windows(self, samples: int, rng: np.random.Generator) -> F64:
         at = self._starts[rng.integers(len(self._starts), size=samples)]
         return self._joints_m[at[:, None] + self._window].astype(np.float64)
+
+
+def _path(root_m: F64, rng: np.random.Generator) -> F64:
+    """What is taken off the floor position of windows (B, L, 2) to bring them to the middle of the rig, where it looks.
+
+    Half of the samples move as they did, about their middle; the others, and those that would leave the middle by more
+    than ROOM_M, move on the spot.
+    """
+    middle = root_m.mean(axis=1, keepdims=True)
+    far = np.linalg.norm(root_m - middle, axis=-1).max(axis=1) > ROOM_M
+    on_the_spot = far | (rng.random(len(root_m)) < 0.5)
+    return np.where(on_the_spot[:, None, None], root_m, middle)
 
 
 def observe(joints_m: F64, skeleton: Skeleton, rigs: Rigs, faults: Faults, rng: np.random.Generator) -> Batch:
