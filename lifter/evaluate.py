@@ -38,7 +38,6 @@ from lifter.metrics import Tally
 from lifter.protocol import MOTION_WORDS, REPEATS, Take, motion_takes, recorded_takes
 from lifter.skeleton import Skeleton
 
-SEQUENCE = runtime.WEIGHTS / "body17_sequence.onnx"
 SHOWN = {"mpjpe_mm": "MPJPE", "p_mpjpe_mm": "P-MPJPE", "n_mpjpe_mm": "N-MPJPE", "pck_150": "PCK@150 mm"}
 EVERYDAY = re.compile(r"\b(walk|run|jog|sit|stand|wait|wash|sweep|carry)", re.IGNORECASE)  # actions, by their names
 
@@ -88,8 +87,8 @@ def _step(text: str) -> int:
 def evaluate(options: argparse.Namespace) -> dict[str, Any]:
     """The figures, as --json writes them. Raises LifterError, DatasetError, DeriveError."""
     document = _figures_of(options.weights, options)
-    if options.weights is None and SEQUENCE.is_file():
-        sequence = _figures_of(SEQUENCE, options)
+    if options.weights is None and runtime.SEQUENCE.is_file():
+        sequence = _figures_of(runtime.SEQUENCE, options)
         document["sequence"] = sequence["single_view"] | {key: sequence[key] for key in ("weights", "merged", "sigma")}
     return document
 

@@ -26,6 +26,7 @@ F64 = npt.NDArray[np.float64]
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT = WEIGHTS / "body17_frame.onnx"
+SEQUENCE = WEIGHTS / "body17_sequence.onnx"
 
 
 @dataclass(frozen=True)

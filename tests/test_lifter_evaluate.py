@@ -278,7 +278,7 @@ def test_exported_weights_give_the_same_figures_and_come_as_the_default_with_the
     for kind, path in weights.items():
         assert export.main([str(path), "--out", str(tmp_path / f"body17_{kind}.onnx"), "--rate-hz", "30"]) == 0
     monkeypatch.setattr(runtime, "DEFAULT", tmp_path / "body17_frame.onnx")
-    monkeypatch.setattr(evaluate, "SEQUENCE", tmp_path / "body17_sequence.onnx")
+    monkeypatch.setattr(runtime, "SEQUENCE", tmp_path / "body17_sequence.onnx")
     shipped = run(tmp_path, "--data", motion.parent)
     assert shipped["weights"] == "body17_frame.onnx"
     for part, kind in ((shipped, "frame"), (shipped["sequence"], "sequence")):
