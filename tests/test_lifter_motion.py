@@ -103,6 +103,8 @@ def test_the_same_generator_gives_the_same_batch():
     one, other = (source.draw(5, np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(one.keypoints, other.keypoints)
     assert one.keypoints.shape == (5, 4, 8, 17, 3)
+    assert source.labelled
+    assert source.fewest_cameras == source.cameras == 4
 
 
 def test_windows_never_cross_from_one_clip_to_the_next():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def test_cameras_rays_and_truth_belong_together_also_in_the_mirror(mirrored):
 def test_rigs_of_different_size_share_a_batch():
     source = RecordingSource([a_recording(2), a_recording(4)], BODY17, 1, 0.5, level=True)
     batch = source.draw(40, np.random.default_rng(1))
-    assert source.cameras == 4
+    assert (source.fewest_cameras, source.cameras) == (2, 4)
     assert source.frames == 24
     assert reprojection(batch) < 1e-5
     lacking = (batch.weight == 0).all((2, 3))
@@ -56,3 +58,15 @@ def test_windows_stay_within_chunks_and_recordings():
 def test_a_rig_that_is_not_level_tells_no_tilt():
     batch = RecordingSource([a_recording()], BODY17, 1, 0.0, level=False).draw(2, np.random.default_rng(2))
     assert (batch.context[..., 1:] == 0).all()
+
+
+def test_a_source_tells_whether_any_frame_has_a_truth():
+    known = a_recording()
+    unknown = replace(known, joints_m=None)
+    assert RecordingSource([unknown, known], BODY17, 1, 0.0, level=True).labelled
+    assert not RecordingSource([unknown, unknown], BODY17, 1, 0.0, level=True).labelled
+
+
+def test_no_recording_is_refused():
+    with pytest.raises(DatasetError, match="the files hold no person"):
+        RecordingSource([], BODY17, 1, 0.0, level=True)

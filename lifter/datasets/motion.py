@@ -39,7 +39,8 @@ class MotionSource:
         begins = np.cumsum([0, *(len(clip.joints_m) for clip in kept)])
         self._starts = np.concatenate([np.arange(a, b - window + 1) for a, b in pairwise(begins)])
         self._window = np.arange(window)
-        self.frames, self.cameras = len(self._joints_m), settings.rigs.cameras
+        self.frames, self.labelled = len(self._joints_m), True
+        self.cameras = self.fewest_cameras = settings.rigs.cameras
 
     def draw(self, samples: int, rng: np.random.Generator) -> Batch:
         """A batch of `samples` windows with bodies, rigs and faults drawn anew."""

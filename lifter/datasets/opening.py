@@ -21,6 +21,8 @@ class Source(Protocol):
 
     frames: int  # different moments that it holds: an epoch
     cameras: int  # that see a sample, at most
+    fewest_cameras: int  # that see a sample, at least
+    labelled: bool  # whether any of its frames has a known truth
 
     def draw(self, samples: int, rng: np.random.Generator) -> Batch: ...
 

@@ -28,7 +28,10 @@ class RecordingSource:
     ) -> None:
         self.skeleton = skeleton
         self._mirrored, self._level = mirrored, level
-        self.cameras = max(len(recording.rig.cameras) for recording in recordings)
+        if not recordings:
+            raise DatasetError("there is no recording to learn from: the files hold no person; name others in `files`")
+        cameras = [len(recording.rig.cameras) for recording in recordings]
+        self.cameras, self.fewest_cameras = max(cameras), min(cameras)
         rows = [_rows(recording.as_skeleton(skeleton), self.cameras) for recording in recordings]
         self._rays, self._confidence, self._joints_m = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         self._R_cam_world, self._centre_m = _cameras(recordings, self.cameras)
@@ -38,6 +41,7 @@ class RecordingSource:
             raise DatasetError(f"no recording has {window} consecutive frames, which a window needs; lower `window`")
         self._window = np.arange(window)
         self.frames = len(self._rays)
+        self.labelled = bool(np.isfinite(self._joints_m[:, skeleton.root]).any())
 
     def draw(self, samples: int, rng: np.random.Generator) -> Batch:
         """A batch of `samples` windows."""
