@@ -1,12 +1,14 @@
 """More bodies and postures than were recorded: sizes, sides, limbs of other frames, bodies turned over.
 
-All functions take joints (B, L, J, 3) in world metres, z up, of body17 or any skeleton with its limb joints.
+All functions take joints (B, L, J, 3) in world metres, z up, of body17 or any other skeleton with the limb joints whose
+bones all hang from its root (not coco17 and mediapipe33, which `tree` refuses).
 """
 
 import numpy as np
 import numpy.typing as npt
 
 from configs.training import Bodies
+from lifter.datasets.errors import DatasetError
 from lifter.skeleton import Skeleton
 
 F64 = npt.NDArray[np.float64]
@@ -96,7 +98,7 @@ def _turn_over(x: F64, angle_rad: float, rng: np.random.Generator) -> F64:
 
 def _resize(x: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generator) -> F64:
     """Bones of other lengths, both sides alike and constant within a sample; directions stay."""
-    parents, reach = _tree(skeleton)
+    parents, reach = tree(skeleton)
     size = 1.0 + settings.stature * rng.standard_normal((len(x), 1))
     side_alike = [min(pair) for pair in enumerate(skeleton.mirror)]
     bone = 1.0 + settings.bones * rng.standard_normal((len(x), len(parents)))[:, side_alike]
@@ -105,11 +107,19 @@ def _resize(x: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generat
     return np.einsum("jk,blkd->bljd", reach, bones_m, optimize=True) + root
 
 
-def _tree(skeleton: Skeleton) -> tuple[list[int], F64]:
-    """Each joint's parent (the root's is itself), and reach (J, J): 1 where bone k is between the root and joint j."""
+def tree(skeleton: Skeleton) -> tuple[list[int], F64]:
+    """Each joint's parent (the root's is itself), and reach (J, J): 1 where bone k is between the root and joint j.
+
+    Raises DatasetError when a joint but the root hangs from nothing.
+    """
     parents = list(range(len(skeleton.joints)))
     for parent, child in skeleton.bones:
         parents[child] = parent
+    loose = [name for i, name in enumerate(skeleton.joints) if parents[i] == i != skeleton.root]
+    if loose:
+        raise DatasetError(
+            f"bodies of {skeleton.name} cannot be varied: {', '.join(loose)} hang from no root; set skeleton: body17"
+        )
     reach = np.zeros((len(parents), len(parents)))
     for joint in range(len(parents)):
         at = joint

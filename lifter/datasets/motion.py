@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from configs.training import Faults, Motion, Rigs, Triangulated
 from lifter.datasets.batch import Batch, batch_of
-from lifter.datasets.bodies import vary
+from lifter.datasets.bodies import tree, vary
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.motion_file import Clip
 from lifter.skeleton import Skeleton
@@ -30,7 +30,8 @@ class MotionSource:
     """Random batches from clips; everything random comes from the generator that `draw` is given."""
 
     def __init__(self, clips: Sequence[Clip], skeleton: Skeleton, settings: Motion | Triangulated, window: int) -> None:
-        """Window: consecutive frames of a sample (L)."""
+        """Window: consecutive frames of a sample (L). Raises DatasetError, also for a skeleton without one root."""
+        tree(skeleton)
         kept = [clip for clip in clips if len(clip.joints_m) >= window]
         if not kept:
             raise DatasetError(f"no clip has {window} frames, which a window needs; use a smaller `window`")
