@@ -1,7 +1,7 @@
 """One skeleton's joints from another's: `derive(keypoints, confidence, MEDIAPIPE33, BODY17)`.
 
-A joint of the target is the middle of one or two joints of the source. What the source does not have is absent (NaN,
-confidence 0), which the lifter takes as it takes any joint that a detector missed.
+A joint of the target is the middle of one or two joints of the source. What the source does not have, or has elsewhere
+under the same name, is absent (NaN, confidence 0), which the lifter takes as it takes any joint that a detector missed.
 """
 
 import functools
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lifter.skeleton import LIMB_JOINTS, Skeleton
+from lifter.skeleton import DIFFER, LIMB_JOINTS, Skeleton
 
 # The target's joint names, and what they are the middle of; the first line whose joints the source has is taken.
 # body17's pelvis and thorax are middles by definition, also where a source has joints of these names elsewhere.
@@ -59,6 +59,8 @@ def _pairs(source: Skeleton, target: Skeleton) -> tuple[list[int], list[int], np
 
 def _parts(joint: str, source: Skeleton, target: Skeleton) -> tuple[str, ...]:
     rules = BODY17_RULES.get(joint, ()) if target.name == "body17" else ()
+    if not rules and joint in DIFFER:
+        return ()
     for parts in rules or ((joint,),):
         if set(parts) <= set(source.joints):
             return parts

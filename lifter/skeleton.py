@@ -9,6 +9,8 @@ from dataclasses import dataclass
 LIMB_JOINTS = tuple(
     f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle") for side in ("left", "right")
 )  # the twelve joints that every skeleton and the truth share; accuracy is told on them
+# Joints that different skeletons place differently under one name (Human3.6M's head is its top, others' its middle).
+DIFFER = frozenset({"spine", "thorax", "neck", "head"})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lifter.derive import DeriveError, derive
-from lifter.skeleton import BODY17, COCO17, HALPE26, MEDIAPIPE33, SKELETONS, Skeleton
+from lifter.skeleton import BODY17, COCO17, H36M17, HALPE26, HUMANEVA15, MEDIAPIPE33, SKELETONS, Skeleton
 
 
 def positions(skeleton, seed=0):
@@ -40,6 +40,16 @@ def test_what_a_source_lacks_is_absent():
     assert np.isnan(out[:, BODY17.index("left_toe")]).all()
     assert (sure[:, BODY17.index("left_toe")] == 0).all()
     assert np.isfinite(derived(HALPE26)[0]).all()
+
+
+@pytest.mark.parametrize(("source", "target"), [(H36M17, HUMANEVA15), (BODY17, H36M17), (HALPE26, H36M17)])
+def test_joints_of_one_name_in_another_place_are_absent(source, target):
+    x, c = positions(source)
+    out, sure = derive(x, c, source, target)
+    elsewhere = [target.joints.index(joint) for joint in ("thorax", "head", "neck", "spine") if joint in target.joints]
+    assert np.isnan(out[:, elsewhere]).all()
+    assert (sure[:, elsewhere] == 0).all()
+    assert (sure[:, target.limb_indices()] > 0).all()
 
 
 def test_the_same_skeleton_is_passed_through():

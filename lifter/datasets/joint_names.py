@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from lifter.datasets.errors import DatasetError
-from lifter.skeleton import SKELETONS, Skeleton
+from lifter.skeleton import DIFFER, SKELETONS, Skeleton
 
 SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
 WORDS = {"kne": "knee", "ank": "ankle", "sho": "shoulder", "elb": "elbow", "wri": "wrist"}
@@ -47,8 +47,6 @@ MAY_BE_LEFT_OUT = {
     "coco17": {"neck", "head", "pelvis"}
     | {f"{side}_{part}" for side in ("left", "right") for part in ("big_toe", "small_toe", "heel")}
 }
-# Joints that different skeletons place differently under one name (Human3.6M's head is its top, others' its middle).
-DIFFER = frozenset({"spine", "thorax", "neck", "head"})
 
 
 def spelled(joint: str) -> str:
