@@ -12,7 +12,7 @@ from lifter.datasets.errors import DatasetError
 from lifter.datasets.neutral import save_neutral
 from lifter.datasets.select import select
 from lifter.skeleton import BODY17, H36M17, MEDIAPIPE33
-from tests.multiview_files import actor_recording, save_pickled, truth_m
+from tests.multiview_files import actor_recording, neutral_arrays, save, save_pickled, truth_m
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_steps_cameras_and_skeleton(folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"files": ["hm36_*.npz"]}, r"no file is called hm36_\*.npz; there is h36m_S1_10hz.npz, h36m_S5_10hz.npz"),
+        ({"files": ["hm36_*.npz"]}, r"no file matches hm36_\*.npz; it has h36m_S1_10hz.npz, h36m_S5_10hz.npz"),
         ({"files": ["/etc/*"]}, "the pattern '/etc/\\*' is not one of names within"),
         ({"files": ["*.npz"], "actions": ["Flying"]}, "no frame is of the actions Flying; there are Boxing, Walking"),
         ({"files": ["*.npz"], "cameras": ["left"]}, "no camera 'left'.* it has cam_0, cam_1, cam_2"),
@@ -108,20 +108,28 @@ def test_what_matches_nothing_says_what_there_is(folder, settings, message):
 
 
 def test_a_pattern_or_an_action_that_matches_nothing_is_told(folder):
-    with pytest.warns(UserWarning, match="no file is called 'h36m_S6_"):
+    with pytest.warns(UserWarning, match="no file matches 'h36m_S6_"):
         assert len(select(Recordings(files=["h36m_S1_*", "h36m_S6_*"]), folder)) == 1
     with pytest.warns(UserWarning, match="no frame is of the action 'Wlaking'; there are Boxing, Walking"):
         assert len(select(Recordings(files=["*.npz"], actions=["Wlaking", "Boxing"]), folder)) == 3
 
 
 def test_a_folder_that_is_none_and_a_recording_without_detections_are_refused(folder):
-    with pytest.raises(DatasetError, match="elsewhere is not a folder"):
+    with pytest.raises(DatasetError, match="elsewhere does not exist; give it with --data"):
         select(Recordings(files=["*"]), folder / "elsewhere")
     good = actor_recording()
     save_neutral(replace(good, confidence=0 * good.confidence), folder / "a.npz")
     with pytest.raises(DatasetError, match="a: no camera sees anything; set `keypoints: projected`"):
         select(Recordings(files=["a.npz"]), folder)
     assert len(select(Recordings(files=["a.npz"], keypoints="projected"), folder)) == 1
+
+
+def test_files_without_a_person_are_refused(tmp_path):
+    arrays = neutral_arrays(actor_recording())
+    nobody = {"keypoints2d": arrays["keypoints2d"][:, :, :0], "gt3d": arrays["gt3d"][:, :0]}
+    save(tmp_path / "empty.npz", arrays, **nobody)
+    with pytest.raises(DatasetError, match=r"there is no person in .*empty\.npz"):
+        select(Recordings(files=["empty.npz"]), tmp_path)
 
 
 def test_videopose3d_is_chosen_by_subject_and_action(tmp_path):

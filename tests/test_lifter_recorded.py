@@ -11,8 +11,8 @@ from lifter.skeleton import BODY17
 from tests.lifter_data import body17_motion_m
 
 
-def a_recording(cameras=3, frames=12, chunk=None, name="r"):
-    joints_m = body17_motion_m("reach", frames).astype(np.float32)
+def a_recording(cameras=3, frames=12, chunk=None, name="r", height_m=0.0):
+    joints_m = (body17_motion_m("reach", frames) + np.array([0, 0, height_m])).astype(np.float32)
     rig = ring_rig(cameras, 4.0, 1.5, (1920, 1080), 1100.0)
     nothing = np.full((frames, cameras, 17, 2), np.nan, dtype=np.float32)
     chunk = np.zeros(frames, dtype=int) if chunk is None else chunk

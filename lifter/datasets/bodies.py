@@ -107,6 +107,12 @@ def _resize(x: F64, skeleton: Skeleton, settings: Bodies, rng: np.random.Generat
     return np.einsum("jk,blkd->bljd", reach, bones_m, optimize=True) + root
 
 
+def loose_joints(skeleton: Skeleton) -> list[str]:
+    """The joints besides the root that hang from nothing: bodies of a skeleton that has any cannot be varied."""
+    held = {child for _, child in skeleton.bones} | {skeleton.root}
+    return [name for i, name in enumerate(skeleton.joints) if i not in held]
+
+
 def tree(skeleton: Skeleton) -> tuple[list[int], F64]:
     """Each joint's parent (the root's is itself), and reach (J, J): 1 where bone k is between the root and joint j.
 
@@ -115,7 +121,7 @@ def tree(skeleton: Skeleton) -> tuple[list[int], F64]:
     parents = list(range(len(skeleton.joints)))
     for parent, child in skeleton.bones:
         parents[child] = parent
-    loose = [name for i, name in enumerate(skeleton.joints) if parents[i] == i != skeleton.root]
+    loose = loose_joints(skeleton)
     if loose:
         raise DatasetError(
             f"bodies of {skeleton.name} cannot be varied: {', '.join(loose)} hang from no root; set skeleton: body17"

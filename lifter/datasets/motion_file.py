@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lifter.datasets.errors import DatasetError
+from lifter.datasets.joint_names import spelled
 from lifter.skeleton import BODY17, Skeleton
 
 FORMAT = "joints-int16-mm-timediff-v1"
 TOE_LENGTH = 1.25  # CMU's toe joint is the ball of the foot, detectors' the tip: 125 mm and 158 mm from the ankle
 NECK_TO_HEAD_M = 0.15  # sources put their head joint 3 to 18 cm above the neck; the middle of the ears is about here
-SIDES = {"l": "left", "r": "right"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read_clips(path: Path, skeleton: Skeleton = BODY17, split: str | None = None
     if str(part.get("format")) != FORMAT:
         raise DatasetError(f"{path}: its format is {part.get('format')!s}, expected {FORMAT}")
     subjects = None if split is None else _subjects_of(path.with_name("splits.json"), split)
-    names = ["_".join(SIDES.get(word, word) for word in str(joint).split("_")) for joint in part["joints"]]
+    names = [spelled(str(joint)) for joint in part["joints"]]
     clips = []
     for i, subject in enumerate(str(s) for s in part["subject"]):
         if subjects is None or subject in subjects:
@@ -79,9 +79,10 @@ def _as_skeleton(
             ankle = at[f"{side}_ankle"]
             at[f"{side}_toe"] = ankle + TOE_LENGTH * (at[f"{side}_toe"] - ankle)
         at["head"] = at["neck"] + NECK_TO_HEAD_M * upward / np.linalg.norm(upward, axis=-1, keepdims=True)
-    lacking = [joint for joint in skeleton.joints if joint not in at]
+    wanted = [spelled(joint) for joint in skeleton.joints]
+    lacking = [joint for joint in wanted if joint not in at]
     if lacking:
         raise DatasetError(
             f"{path}: skeleton {skeleton.name} needs {', '.join(lacking)}; the file has {', '.join(names)}"
         )
-    return np.stack([at[joint] for joint in skeleton.joints], axis=1).astype(np.float32)
+    return np.stack([at[joint] for joint in wanted], axis=1).astype(np.float32)

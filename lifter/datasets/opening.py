@@ -8,6 +8,7 @@ import numpy as np
 from configs.training import Data, Motion, Triangulated
 from lifter.datasets.batch import Batch
 from lifter.datasets.errors import DatasetError
+from lifter.datasets.files import matching
 from lifter.datasets.motion import MotionSource
 from lifter.datasets.motion_file import read_clips
 from lifter.datasets.recorded import RecordingSource
@@ -35,17 +36,11 @@ def open_source(settings: Data, folder: Path, skeleton: Skeleton, window: int) -
         clips = [clip for path in paths for split in splits for clip in read_clips(path, skeleton, split)]
         return MotionSource(clips, skeleton, settings, window)
     if isinstance(settings, Triangulated):
-        return MotionSource(clips_of(select(settings.recordings, folder, skeleton)), skeleton, settings, window)
+        if not settings.recordings.level:
+            raise DatasetError(
+                "kind: triangulated shows the motion to upright cameras: it needs a rig whose z axis points up; use "
+                "kind: recordings with level: false"
+            )
+        return MotionSource(clips_of(select(settings.recordings, folder), skeleton), skeleton, settings, window)
     recordings = select(settings, folder, skeleton)
     return RecordingSource(recordings, skeleton, window, settings.mirrored, settings.level)
-
-
-def matching(folder: Path, patterns: list[str]) -> list[Path]:
-    """Files of the folder that match any of the patterns, in order of name. Raises DatasetError when there are none."""
-    if not folder.is_dir():
-        raise DatasetError(f"the data folder {folder} does not exist; give it with --data")
-    found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
-    if not found:
-        there = ", ".join(sorted(path.name for path in folder.iterdir())[:12]) or "nothing"
-        raise DatasetError(f"{folder}: no file matches {', '.join(patterns)}; it has {there}")
-    return found

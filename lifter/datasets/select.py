@@ -9,6 +9,7 @@ import numpy as np
 
 from configs.training_data import Recordings
 from lifter.datasets.errors import DatasetError
+from lifter.datasets.files import matching, shortened
 from lifter.datasets.neutral import load_neutral, load_neutral_truth
 from lifter.datasets.recording import Recording
 from lifter.datasets.videopose3d import load_videopose3d, load_videopose3d_truth
@@ -21,29 +22,12 @@ def select(settings: Recordings, folder: str | Path, skeleton: Skeleton | None =
     Raises DatasetError naming what there was when nothing is left. Warns of a pattern or an action that matched nothing
     while others did: it may be a misspelling.
     """
-    every_recording = [
-        recording for path in _paths(settings.files, Path(folder)) for recording in _load(path, settings)
-    ]
+    paths = matching(Path(folder), settings.files)
+    every_recording = [recording for path in paths for recording in _load(path, settings)]
+    if not every_recording:
+        raise DatasetError(f"there is no person in {shortened([str(path) for path in paths])}; name other `files`")
     chosen = every_recording if settings.actions is None else _of_actions(every_recording, settings.actions)
     return [_as_wanted(recording, settings, skeleton) for recording in chosen]
-
-
-def _paths(patterns: Sequence[str], folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DatasetError(f"{folder} is not a folder: give the folder of the recordings")
-    found: set[Path] = set()
-    for pattern in patterns:
-        try:
-            matching = {path for path in folder.glob(pattern) if path.is_file()}
-        except (ValueError, NotImplementedError) as error:
-            raise DatasetError(f"the pattern {pattern!r} is not one of names within {folder}: {error}") from error
-        if not matching:
-            warnings.warn(f"{folder}: no file is called {pattern!r}", stacklevel=3)
-        found |= matching
-    if not found:
-        there = sorted(str(path.relative_to(folder)) for path in folder.glob("**/*.npz")) or ["no .npz at all"]
-        raise DatasetError(f"{folder}: no file is called {' or '.join(patterns)}; there is {_shortened(there)}")
-    return sorted(found)
 
 
 def _load(path: Path, settings: Recordings) -> list[Recording]:
@@ -58,10 +42,10 @@ def _of_actions(recordings: list[Recording], actions: Sequence[str]) -> list[Rec
     labels = sorted({str(label) for recording in recordings for label in np.unique(recording.action)})
     meant = {action: _labels_of(action, labels) for action in actions}
     if not any(meant.values()):
-        raise DatasetError(f"no frame is of the actions {', '.join(actions)}; there are {_shortened(labels)}")
+        raise DatasetError(f"no frame is of the actions {', '.join(actions)}; there are {shortened(labels)}")
     for action, found in meant.items():
         if not found:
-            warnings.warn(f"no frame is of the action {action!r}; there are {_shortened(labels)}", stacklevel=3)
+            warnings.warn(f"no frame is of the action {action!r}; there are {shortened(labels)}", stacklevel=3)
     wanted = [label for found in meant.values() for label in found]
     masks = [np.isin(recording.action, wanted) for recording in recordings]
     return [recording.frames(mask) for recording, mask in zip(recordings, masks, strict=True) if mask.any()]
@@ -88,7 +72,3 @@ def _as_wanted(recording: Recording, settings: Recordings, skeleton: Skeleton | 
     if not recording.confidence.any():
         raise DatasetError(f"{recording.name}: no camera sees anything; set `keypoints: projected` if it has the truth")
     return recording if skeleton is None else recording.as_skeleton(skeleton)
-
-
-def _shortened(names: Sequence[str], most: int = 40) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
