@@ -5,8 +5,8 @@
 The file holds the network, its model card and a checksum (`lifter.onnx_file`), and is only written after ONNX Runtime
 has given what torch gives, to 0.1 mm, on random input in several batch sizes. Of a sequence model one step is exported:
 state in, state out. --half then rounds the weights to 16 bits and halves the file, which moves joints by tenths of a
-millimetre at most; all computing stays in float32. --tensorrt builds
-this machine's TensorRT engine, too, so that the first start of the live system does not have to.
+millimetre at most; all computing stays in float32. --tensorrt builds this machine's TensorRT engine, too, so that the
+first start of the live system does not have to.
 """
 
 import argparse

@@ -15,6 +15,7 @@ from lifter.errors import LifterError
 FORMAT = "livepose3d-lifter-1"
 CHECKSUM = b"sha256"
 HEX_DIGITS = 64
+OPTIONAL = ("state_shape", "rate_hz")  # of a card: null in a frame model's
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Card:
 
 
 def read_card(properties: dict[str, str], path: Path) -> Card:
-    """The card in a file's metadata. Raises LifterError for files of other programs and of other versions of ours."""
+    """The card in a file's metadata.
+
+    Raises LifterError for files of other programs, of other versions of ours, and for damaged ones.
+    """
     entries = {key: _json(text) for key, text in properties.items() if key != CHECKSUM.decode()}
     told = entries.pop("format", None)
     if not isinstance(told, str) or not told.startswith("livepose3d-lifter-"):
@@ -55,6 +59,11 @@ def read_card(properties: dict[str, str], path: Path) -> Card:
     missing = [field.name for field in fields(Card) if field.name not in entries]
     if missing:
         raise LifterError(f"{path}: its metadata lacks {', '.join(missing)}; export it again from the checkpoint")
+    damaged = [field.name for field in fields(Card) if entries[field.name] is None and field.name not in OPTIONAL]
+    if damaged:
+        raise LifterError(
+            f"{path} is damaged: its metadata do not say {', '.join(damaged)}. Get it again, or export it again"
+        )
     state_shape = entries["state_shape"]
     return Card(
         kind=entries["kind"],

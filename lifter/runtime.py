@@ -24,6 +24,9 @@ from lifter.skeleton import SKELETONS, Skeleton
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
+MAX_RAY = 30.0  # 88 degrees off the axis
+MAX_CONFIDENCE = 1.5  # above it is a percentage; OpenPose's goes a little beyond 1
+
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT = WEIGHTS / "body17_frame.onnx"
 SEQUENCE = WEIGHTS / "body17_sequence.onnx"
@@ -35,7 +38,7 @@ class Lifts:
 
     joints_cam_m: F64  # (N, J, 3), relative to the root joint
     sigma_m: F64  # (N, J): one standard deviation per axis
-    root_cam_m: F64  # (N, 3): where the root is; its depth rests on the size of a typical body
+    root_cam_m: F64  # (N, 3): where the pose meets its own 2D best; its depth is as good as the body's size is guessed
     valid: npt.NDArray[np.bool_]  # (N,)
 
 
@@ -96,7 +99,7 @@ class Lifter:
             raise LifterError(f"these weights are a {self.kind} model: use {instead}")
 
     def _views(self, rays: npt.ArrayLike, confidence: npt.ArrayLike, up_cam: npt.ArrayLike | None) -> Views:
-        """What the network is given. Raises LifterError on wrong shapes."""
+        """What the network is given. Raises LifterError on wrong shapes and on other units."""
         x, c = np.asarray(rays, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
         n_joints = len(self.given.joints)
         told = f"{self.given.name} has {n_joints} joints"
@@ -106,7 +109,11 @@ class Lifter:
             raise LifterError(f"confidence has the shape {c.shape}, expected {x.shape[:2]}, as rays has: {told}")
         if up_cam is not None and np.shape(up_cam) not in ((3,), (len(x), 3)):
             raise LifterError(f"up_cam has the shape {np.shape(up_cam)}, expected (3,) or ({len(x)}, 3)")
-        return normalise(*derive(x, c, self.given, self.skeleton), up_cam)
+        _must_be_rays(x)
+        largest = c.max(initial=0.0, where=c > 1.0)  # NaN compares false
+        if largest > MAX_CONFIDENCE:
+            raise LifterError(f"confidence is {largest:.3g}; it is 0 to 1")
+        return normalise(*derive(x, np.minimum(c, 1.0), self.given, self.skeleton), up_cam)
 
     def _run(self, inputs: dict[str, F32]) -> list[F32]:
         """All outputs, in at most MAX_ROWS rows at a time: TensorRT's engines are built for no more."""
@@ -118,6 +125,17 @@ class Lifter:
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
 
+def _must_be_rays(rays: F64) -> None:
+    """Raises LifterError for pixels: most coordinates are large. A few are where a lens's distortion has no inverse."""
+    size = np.abs(rays)
+    beyond = (size > MAX_RAY) & (size < np.inf)
+    if beyond.any() and 2 * beyond.sum() > np.isfinite(size).sum():
+        raise LifterError(
+            f"rays of more than {MAX_RAY:.0f} look like pixels: give calibration.pinhole.undistort(K, dist8, "
+            "keypoints_px)"
+        )
+
+
 def _lifts(views: Views, joints_m: F32, sigma_m: F32, root_m: F32) -> Lifts:
     """From the view frame to each row's camera."""
     R_view_cam = views.R_cam_view.transpose(0, 2, 1)  # from the right, on rows of coordinates
@@ -125,6 +143,7 @@ def _lifts(views: Views, joints_m: F32, sigma_m: F32, root_m: F32) -> Lifts:
     root_cam_m = (root_m[:, None].astype(np.float64) @ R_view_cam)[:, 0]
     sigma = sigma_m.astype(np.float64)
     valid = views.valid & np.isfinite(joints_cam_m.sum((1, 2)) + sigma.sum(1) + root_cam_m.sum(1))
+    valid &= root_cam_m[:, 2] > 0  # nobody is seen from behind the camera
     if not valid.all():
         for result in (joints_cam_m, sigma, root_cam_m):
             result[~valid] = np.nan
@@ -147,7 +166,7 @@ def load(
     path = DEFAULT if path is None else Path(path)
     content = _read(path)
     on_cpu = _open(path, content, threads)
-    card = read_card(on_cpu.get_modelmeta().custom_metadata_map, path)
+    card = read_card(_metadata(path, on_cpu), path)
     model_skeleton = _check(path, content, card)
     given = model_skeleton if skeleton is None else skeleton
     _must_derive(path, given, model_skeleton)
@@ -179,6 +198,13 @@ def _open(path: Path, content: bytes, threads: int) -> Any:
     except Exception as error:  # ONNX Runtime's exceptions have no common base
         reason = str(error).rpartition(" : ")[2].strip()
         raise LifterError(f"{path} is damaged or is no ONNX file: {reason} Get it again, or export it again") from None
+
+
+def _metadata(path: Path, session: Any) -> dict[str, str]:
+    try:
+        return session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError:
+        raise LifterError(f"{path} is damaged: its metadata are not text. Get it again, or export it again") from None
 
 
 def _check(path: Path, content: bytes, card: Card) -> Skeleton:
