@@ -14,7 +14,9 @@ class Adaptation(Strict):
 
     learning_rate: PositiveFloat = Field(4e-5, description="of Adam, as published")
     steps: PositiveInt = Field(3000, description="at most")
-    frames_per_step: PositiveInt = Field(128, description="frames, each seen by all cameras; of sequences: windows")
+    frames_per_step: PositiveInt = Field(
+        128, description="frames, each seen by all cameras; a window of L frames counts L"
+    )
     window: PositiveInt = Field(32, description="consecutive frames per sample, for a sequence model")
     judge_every: PositiveInt = Field(50, description="steps between looks at what was withheld")
     patience: PositiveInt = Field(8, description="looks without a new best after which to stop")
@@ -32,7 +34,10 @@ def adaptation_of(changes: list[str]) -> Adaptation:
         key, equals, value = change.partition("=")
         if not equals:
             raise ConfigError(f"--set {change}: expected key=value, as in learning_rate=1e-4")
-        given[key] = yaml.safe_load(value)
+        try:
+            given[key] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise ConfigError(f"--set {change}: {value!r} is not YAML") from None
     try:
         return Adaptation.model_validate(given)
     except ValidationError as error:

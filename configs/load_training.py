@@ -38,4 +38,7 @@ def _set(document: dict[str, Any], change: str) -> None:
         document = document.setdefault(key, {})
         if not isinstance(document, dict):
             raise ConfigError(f"--set {change}: {key} has no keys of its own")
-    document[last] = yaml.safe_load(value)
+    try:
+        document[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {change}: {value!r} is not YAML") from None

@@ -106,12 +106,15 @@ class Training(Strict):
     way: Literal["supervised", "published", "label_free"] = "label_free"
     steps: PositiveInt | None = None
     epochs: PositiveInt | None = Field(None, description="in place of steps: passes over the data")
-    frames_per_step: PositiveInt = Field(128, description="frames, each seen by all cameras; of sequences: windows")
+    frames_per_step: PositiveInt = Field(
+        128, description="frames, each seen by all cameras; a window of L frames counts L"
+    )
     window: PositiveInt = Field(1, description="consecutive frames per sample (the sequence model's length)")
     optimizer: Literal["adam", "adamw", "muon"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["constant", "cosine"] = "cosine"
     weight_decay: NonNegativeFloat = 0.01
+    clip_norm: PositiveFloat | None = Field(1.0, description="longest gradient, over all weights; null: any length")
     precision: Literal["fastest", "float32"] = Field("fastest", description="bfloat16 products where they are fast")
     dropout_until: Share = Field(
         1.0, description="share of the training after which dropout (and batch statistics) end"
@@ -123,4 +126,14 @@ class Training(Strict):
     def _one_length(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
+        return self
+
+    @pydantic.model_validator(mode="after")
+    def _windows_fill_the_memory(self) -> Self:
+        past = sum(self.model.dilations)
+        if self.model.kind == "sequence" and self.window <= past:
+            raise ValueError(
+                f"window: {self.window} frames never fill the memory of a sequence model that looks back {past}; "
+                f"set window={past + 1} or more, or smaller model.dilations"
+            )
         return self

@@ -36,8 +36,7 @@ from lifter.derive import DeriveError
 from lifter.devices import Device, open_device
 from lifter.errors import LifterError
 from lifter.forward import lift_batch
-from lifter.losses import Scene
-from lifter.model import FrameModel, Lift, SequenceModel
+from lifter.model import FrameModel, SequenceModel
 
 JUDGED_FRAMES = 2048  # looked at each time, always the same ones
 JUDGED_AT_ONCE = 256
@@ -96,7 +95,7 @@ def adapt(
     tell(history[0])
     best = copy.deepcopy(adapting.state_dict())
     for step in range(1, settings.steps + 1):
-        batch = source.draw(settings.frames_per_step, np.random.default_rng([settings.seed, step]))
+        batch = source.draw(max(1, settings.frames_per_step // window), np.random.default_rng([settings.seed, step]))
         _learn(adapting, batch, optimizer, device)
         if step % settings.judge_every == 0 or step == settings.steps:
             history.append(exam.look(adapting, step))
@@ -169,7 +168,11 @@ class _Exam:
         ]
 
     def look(self, model: FrameModel | SequenceModel, step: int) -> Look:
-        """Judge weights. Withheld views take no part in placing the poses that are held against them."""
+        """Judge weights. Withheld views take no part in placing the poses that are held against them.
+
+        With two cameras both are withheld at once, and nothing else is left to place their poses: they are placed by
+        the withheld 2D itself, so what counts is only how each pose disagrees with the other view.
+        """
         misses_m, errors_m = [], []
         for batch, learnt in self._batches:
             with torch.no_grad():
@@ -178,17 +181,9 @@ class _Exam:
                 secret = scene.weight * (seen == 0)
                 places = torch.where(seen.sum((1, 2), keepdim=True) > 0, seen, scene.weight)
                 misses_m.append(losses.unseen_miss(lift, scene._replace(weight=places), secret))
-                errors_m.append(_errors_m(lift, scene, self._root))
+                errors_m.append(losses.joint_errors_m(lift, scene, self._root).flatten())
         miss_mm = 1000 * float(torch.stack(misses_m).nanmean())
-        return Look(step, miss_mm, 1000 * float(torch.cat(errors_m).mean()))
-
-
-def _errors_m(lift: Lift, scene: Scene, root: int) -> torch.Tensor:
-    """Distances to the truth of all views that could be lifted, where the truth is known; root-relative."""
-    relative = scene.joints_m - scene.joints_m[:, root : root + 1]
-    target = torch.einsum("npji,nkj->npki", scene.R_world_view, relative)
-    error = (lift.joints_m - target).norm(dim=-1)[scene.weight.sum(-1) > 0]
-    return error[error.isfinite()]
+        return Look(step, miss_mm, 1000 * float(torch.cat(errors_m).nanmean()))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -213,17 +208,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, required=True, help="a checkpoint of lifter.train (.pt)")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of neutral recordings (.npz)")
     parser.add_argument("--files", nargs="+", default=["*.npz"], metavar="PATTERN", help="which of them (default: all)")
+    parser.add_argument("--actions", nargs="+", metavar="ACTION", help="only frames of these actions")
+    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="only these cameras")
+    parser.add_argument("--keypoints", choices=("detected", "projected"), default="detected", help="2D to learn from")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the adapted checkpoint")
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings: learning_rate=1e-4 …")
+    parser.add_argument("--set", action="extend", nargs="+", metavar="KEY=VALUE", help="settings: learning_rate=1e-4 …")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", type=int, help="CPU threads of torch (default: all cores)")
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
-    settings = adaptation_of(options.set)
+    settings = adaptation_of(options.set or [])
     given = checkpoint.load(options.weights)
-    recordings = select(Recordings(files=options.files), options.data, given.model.skeleton)
+    chosen = Recordings(
+        files=options.files, actions=options.actions, cameras=options.cameras, keypoints=options.keypoints
+    )
+    recordings = select(chosen, options.data, given.model.skeleton)
     frames = sum(len(recording.chunk) for recording in recordings)
     print(f"{len(recordings)} recordings, {frames} frames: {', '.join(recording.name for recording in recordings)}")
     adapted = adapt(given.model, recordings, settings, open_device(options.device, "float32"), _print_look)
@@ -233,7 +234,8 @@ def _run(options: argparse.Namespace) -> int:
     if not adapted.helped:
         print("adaptation does not help on these recordings: the weights are written as they were given")
     figures = {"adapted_from_miss_mm": before.miss_mm, "adapted_to_miss_mm": best.miss_mm}
-    metrics = given.metrics | (figures if adapted.helped else {})
+    measured = {key: value for key, value in given.metrics.items() if key != "validation_mpjpe_mm"}  # of other weights
+    metrics = measured | figures if adapted.helped else given.metrics
     checkpoint.save(replace(given, model=adapted.model, metrics=metrics, optimizers=[]), options.out)
     print(f"written: {options.out}; for the live system: python -m lifter.export {options.out}")
     return 0

@@ -21,7 +21,7 @@ FORMAT = "livepose3d-checkpoint-1"
 
 @dataclass
 class Checkpoint:
-    """A training at some step. `optimizer` and `random` are only in the trainer's own files, not in the final one."""
+    """A training at some step. `optimizers` are only in the trainer's own last.pt, not in the final file."""
 
     model: FrameModel | SequenceModel
     training: Training
@@ -67,10 +67,17 @@ def load(path: Path) -> Checkpoint:
         raise LifterError(f"{path} is not a checkpoint of `lifter.train` (expected the format {FORMAT})")
     try:
         training = Training.model_validate_json(content["training"])
-    except ValidationError as error:
+    except (ValidationError, KeyError, TypeError) as error:
         raise LifterError(
             f"{path} was made by another version, with settings that are unknown here: {error}"
         ) from error
+    try:
+        return _rebuilt(content, training, path)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LifterError(f"{path} is damaged, or was made by another version: {error!r}") from error
+
+
+def _rebuilt(content: dict[str, Any], training: Training, path: Path) -> Checkpoint:
     skeleton = SKELETONS.get(training.skeleton)
     if skeleton is None or list(skeleton.joints) != content["joints"]:
         raise LifterError(f"{path} was trained for {training.skeleton} with joints {content['joints']}, unlike ours")

@@ -10,6 +10,7 @@ system runs them, or a trainer's .pt.
 """
 
 import argparse
+import glob
 import json
 import math
 import re
@@ -27,8 +28,8 @@ from rich.table import Table
 from configs.training_data import Recordings
 from lifter import runtime
 from lifter.datasets.errors import DatasetError
+from lifter.datasets.files import matching
 from lifter.datasets.motion_file import read_clips
-from lifter.datasets.opening import matching
 from lifter.datasets.recording import Recording
 from lifter.datasets.select import select
 from lifter.derive import DeriveError
@@ -46,17 +47,19 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns 0; 2 when something has to be changed first, with the reason on stderr."""
     options = _parser().parse_args(arguments)
     try:
+        if options.json and not options.json.parent.is_dir():
+            raise LifterError(f"--json {options.json}: its folder does not exist; make it, or write elsewhere")
         document = evaluate(options)
-    except (DatasetError, DeriveError, LifterError) as error:
+        _print(document)
+        if options.json:
+            options.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    except (DatasetError, DeriveError, LifterError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
     except pydantic.ValidationError as error:
         told = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
         print(f"evaluate: {told}", file=sys.stderr)
         return 2
-    if options.json:
-        options.json.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    _print(document)
     return 0
 
 
@@ -72,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--actions", nargs="+", metavar="ACTION", help="recordings: only frames of these actions")
     add("--subjects", nargs="+", metavar="S", help="VideoPose3D's files: only these subjects, such as S9 S11")
     add("--cameras", nargs="+", metavar="NAME", help="recordings: only these cameras")
-    add("--keypoints", choices=("detected", "projected"), default="detected", help="recordings: 2D to lift")
+    add("--keypoints", choices=("detected", "projected"), help="recordings: 2D to lift (default: detected)")
     add("--every", type=_step, default=1, metavar="N", help="judge every N-th frame only")
     add("--json", type=Path, metavar="FILE", help="write the figures there, too")
     return parser
@@ -115,12 +118,23 @@ def _open_takes(options: argparse.Namespace, skeleton: Skeleton) -> tuple[Iterat
         told = "; ".join(f"{path.name}: {kind}" for path, kind in kinds.items())
         raise DatasetError(f"{options.data}: evaluate one kind of file at a time, chosen with --files ({told})")
     if kinds[paths[0]] == "motion":
+        _refuse_choices_of_recordings(options)
         split = None if options.split == "all" else options.split
         clips = [clip for path in paths for clip in read_clips(path, skeleton, split)]
         return motion_takes(clips, skeleton), len(clips) * REPEATS, f"{options.split} split of {MOTION_WORDS}"
-    recordings = _recordings(options, kinds, skeleton)
+    keypoints = options.keypoints or "detected"
+    recordings = _recordings(options, kinds, keypoints, skeleton)
     count = sum(len(set(recording.chunk.tolist())) for recording in recordings)
-    return recorded_takes(recordings), count, f"{len(recordings)} recordings, {options.keypoints} 2D"
+    return recorded_takes(recordings), count, f"{len(recordings)} recordings, {keypoints} 2D"
+
+
+def _refuse_choices_of_recordings(options: argparse.Namespace) -> None:
+    given = [f"--{key}" for key in ("actions", "subjects", "cameras", "keypoints") if getattr(options, key)]
+    if given:
+        raise DatasetError(
+            f"{options.data}: {' and '.join(given)} choose among recordings, and these files are captured motion; "
+            "leave them out, or choose recordings with --files"
+        )
 
 
 def _kind(path: Path) -> str:
@@ -134,13 +148,16 @@ def _kind(path: Path) -> str:
         raise DatasetError(f"{path}: damaged, or no .npz: {error}") from error
 
 
-def _recordings(options: argparse.Namespace, kinds: dict[Path, str], skeleton: Skeleton) -> list[Recording]:
+def _recordings(
+    options: argparse.Namespace, kinds: dict[Path, str], keypoints: str, skeleton: Skeleton
+) -> list[Recording]:
     layout = next(iter(kinds.values()))
-    names = [str(path.relative_to(options.data)) for path in kinds]
+    names = [glob.escape(str(path.relative_to(options.data))) for path in kinds]
     if layout == "videopose3d":  # 2D and truth are files of their own, and each finds the other
-        names = [n for n in names if ("data_2d_" if options.keypoints == "detected" else "data_3d_") in n] or names
-    chosen = {key: getattr(options, key) for key in ("actions", "subjects", "cameras", "keypoints")}
-    return select(Recordings.model_validate({"files": names, "layout": layout, **chosen}), options.data, skeleton)
+        names = [n for n in names if ("data_2d_" if keypoints == "detected" else "data_3d_") in n] or names
+    chosen = {key: getattr(options, key) for key in ("actions", "subjects", "cameras")}
+    settings = {"files": names, "layout": layout, "keypoints": keypoints, **chosen}
+    return select(Recordings.model_validate(settings), options.data, skeleton)
 
 
 def _protocol(words: str, options: argparse.Namespace) -> str:

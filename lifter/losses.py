@@ -13,6 +13,7 @@ from lifter.model import Lift
 
 MIN_DEPTH_M = 0.3  # a prediction behind a camera is pulled to the front, instead of dividing by nothing
 OUTLIER_M = 0.15  # observations that miss the placed body by this much lose half their weight in placing it
+SIGMA_SHARE = 0.01  # the sigmas have their own features' gradient stopped, so this is only their learning rate
 
 
 class Loss(NamedTuple):
@@ -42,12 +43,9 @@ def of_way(way: str, lift: Lift, scene: Scene, root: int) -> Loss:
 
 def supervised(lift: Lift, scene: Scene, root: int) -> Loss:
     """Mean distance to the 3D labels, relative to the root, in each view (MPJPE)."""
-    relative = scene.joints_m - scene.joints_m[:, root : root + 1]
-    target = torch.einsum("npji,nkj->npki", scene.R_world_view, relative.nan_to_num())
-    known = (relative.isfinite().all(-1)[:, None] & (scene.weight.sum(-1, keepdim=True) > 0)).float()
-    miss_m = (lift.joints_m - target).norm(dim=-1)
-    sigma_loss = _mean(_surprise(miss_m, lift.sigma_m, axes=3), known)
-    mean_m = _mean(miss_m, known)
+    miss_m, known = _errors(lift, scene, root)
+    sigma_loss = _mean(_surprise(miss_m, lift.sigma_m, axes=3), known.float())
+    mean_m = _mean(miss_m, known.float())
     return Loss(mean_m + SIGMA_SHARE * sigma_loss, mean_m.detach())
 
 
@@ -102,7 +100,18 @@ def published(lift: Lift, scene: Scene) -> Loss:
     return Loss(total, _mean(miss.detach(), weight))
 
 
-SIGMA_SHARE = 0.01  # the sigmas have their own features' gradient stopped, so this is only their learning rate
+def joint_errors_m(lift: Lift, scene: Scene, root: int) -> Tensor:
+    """Root-relative distances to the truth (N, P, J); NaN where it is unknown or the view had nothing to lift."""
+    error_m, known = _errors(lift, scene, root)
+    return torch.where(known, error_m, torch.nan)
+
+
+def _errors(lift: Lift, scene: Scene, root: int) -> tuple[Tensor, Tensor]:
+    """Distances (N, P, J), metres, and which of them mean something: the others have finite gradients all the same."""
+    relative = scene.joints_m - scene.joints_m[:, root : root + 1]
+    target = torch.einsum("npji,nkj->npki", scene.R_world_view, relative.nan_to_num())
+    known = relative.isfinite().all(-1)[:, None] & (scene.weight.sum(-1, keepdim=True) > 0)
+    return (lift.joints_m - target).norm(dim=-1), known
 
 
 def _mean(values: Tensor, weight: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ MUON_SHARE = 20.0  # Muon's learning rate over Adam's: its steps have unit spect
 
 
 def learning_rate(training: Training, step: int, steps: int) -> float:
-    """Warm-up, then constant or half a cosine down to nothing."""
+    """Constant from the first step on, or a warm-up and half a cosine down to nothing."""
     if training.schedule == "constant":
         return training.learning_rate
     return training.learning_rate * min(1.0, (step + 1) / WARMUP_STEPS) * 0.5 * (1 + math.cos(math.pi * step / steps))

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
 from configs.errors import ConfigError
@@ -30,7 +31,8 @@ from lifter.checkpoint import Checkpoint
 from lifter.datasets.batch import Batch
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.opening import Source, open_source
-from lifter.devices import Device, open_device
+from lifter.derive import DeriveError
+from lifter.devices import Device, any_of, close_device, open_device
 from lifter.errors import LifterError
 from lifter.forward import lift_batch
 from lifter.model import FrameModel, SequenceModel, build
@@ -39,6 +41,7 @@ from lifter.skeleton import SKELETONS, Skeleton
 from lifter.validation import single_view_mpjpe_mm
 
 AHEAD = 3  # batches drawn in advance, beside the training step
+LOOK_EVERY = 20  # steps between looks at the loss, which wait for the device
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,7 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for checkpoints and curves; a run goes on there"
     )
-    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="change settings: model.width=256")
+    parser.add_argument(
+        "--set", action="extend", nargs="+", metavar="KEY=VALUE", help="change settings: model.width=256"
+    )
     parser.add_argument("--init", type=Path, help="begin with the weights of this checkpoint (fine-tuning)")
     parser.add_argument("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, …")
     parser.add_argument("--threads", type=int, help="CPU threads of torch (default: all cores)")
@@ -57,28 +62,35 @@ def main(arguments: list[str] | None = None) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
-        training = load_training(args.config, args.set)
-        return train(training, args.data, args.out, open_device(args.device, training.precision), args.init)
-    except (ConfigError, DatasetError, LifterError) as error:
+        training = load_training(args.config, args.set or [])
+        code = train(training, args.data, args.out, open_device(args.device, training.precision), args.init)
+        close_device()
+        return code
+    except (ConfigError, DatasetError, DeriveError, LifterError, OSError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("train: stopped at once; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
 
 
 def train(training: Training, data: Path, out: Path, device: Device, init: Path | None = None) -> int:
     """Run or resume a training; 0 when it is complete, 130 when it was interrupted."""
     skeleton = _skeleton(training.skeleton)
     source = open_source(training.train, data, skeleton, training.window)
-    _refuse_one_view(training, source)
+    _refuse_what_cannot_teach(training, source)
     steps = training.steps or math.ceil((training.epochs or 1) * source.frames / training.frames_per_step)
     validation = training.validate_on and open_source(training.validate_on, data, skeleton, training.window)
     state = _begin(training, skeleton, out, init)
     model = state.model.to(device.torch_device)
-    trained = DistributedDataParallel(model) if device.processes > 1 else model
+    trained = _shared_out(model, training) if device.processes > 1 else model
     optimizers = optimizers_of(model, training)
     for optimizer, kept in zip(optimizers, state.optimizers, strict=bool(state.optimizers)):
         optimizer.load_state_dict(kept)
 
     def save(name: str) -> None:
+        if not all(tensor.isfinite().all() for tensor in model.state_dict().values()):
+            raise _no_number(state.step)
         if device.leads:
             state.optimizers = [optimizer.state_dict() for optimizer in optimizers] if name == "last.pt" else []
             checkpoint.save(state, out / name)
@@ -89,23 +101,20 @@ def train(training: Training, data: Path, out: Path, device: Device, init: Path 
         for batch in _batches(source, training, device, state.step, steps):
             _set_mode(trained, dropout=state.step < training.dropout_until * steps)
             torch.manual_seed(_seed(training, device, state.step))  # of dropout: resuming repeats it exactly
-            for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(training, state.step, steps) * group["share"]
+            rate = learning_rate(training, state.step, steps)
             lift, scene = lift_batch(trained, batch, device)
             loss = losses.of_way(training.way, lift, scene, skeleton.root)
-            loss.total.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad()
+            gradient = _step(model, loss, optimizers, rate, training.clip_norm)
             state.step += 1
+            if state.step % LOOK_EVERY == 0 and not torch.isfinite(loss.total + gradient):
+                raise _no_number(state.step)
+            stop = _asked(interrupt, device, state.step)
             _tell(progress, bar, curves, state, loss)
             if validation and (state.step % training.validate_every == 0 or state.step == steps):
                 _validate(state, validation, device, progress, bar, curves)
-            if state.step % training.checkpoint_every == 0 or state.step == steps or interrupt.asked:
+            if state.step % training.checkpoint_every == 0 or state.step == steps or stop:
                 save("last.pt")
-            if interrupt.asked:
+            if stop:
                 progress.console.print(f"stopped at step {state.step}; the same command goes on from here")
                 return 130
     save("lifter.pt")
@@ -118,11 +127,13 @@ def _skeleton(name: str) -> Skeleton:
     return SKELETONS[name]
 
 
-def _refuse_one_view(training: Training, source: Source) -> None:
-    if training.way != "supervised" and source.cameras < 2:
+def _refuse_what_cannot_teach(training: Training, source: Source) -> None:
+    if training.way == "supervised" and not source.labelled:
+        raise ConfigError("way: supervised needs 3D labels, and these recordings have none (gt3d); set way=label_free")
+    if training.way != "supervised" and source.fewest_cameras < 2:
         raise ConfigError(
-            f"way: {training.way} learns from how views agree: it needs two cameras, the data have {source.cameras}; "
-            "add a camera, or set way=supervised where there are 3D labels"
+            f"way: {training.way} learns from how views agree: it needs two cameras, "
+            f"some data have {source.fewest_cameras}; add a camera, or set way=supervised where there are 3D labels"
         )
 
 
@@ -173,6 +184,36 @@ def _batches(source: Source, training: Training, device: Device, first: int, ste
             yield drawn.pop(0).result()
 
 
+def _shared_out(model: nn.Module, training: Training) -> DistributedDataParallel:
+    """For several processes. The published loss has no sigmas, so their weights get no gradient."""
+    return DistributedDataParallel(model, find_unused_parameters=training.way == "published")
+
+
+def _step(
+    model: nn.Module, loss: losses.Loss, optimizers: list[Optimizer], rate: float, clip_norm: float | None
+) -> Tensor:
+    """Change the weights; returns the length of the gradient before it was clipped."""
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    gradient = nn.utils.clip_grad_norm_(model.parameters(), clip_norm or math.inf)
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        optimizer.step()
+        optimizer.zero_grad()
+    return gradient
+
+
+def _no_number(step: int) -> LifterError:
+    return LifterError(f"the loss is no number at step {step}; lower learning_rate")
+
+
+def _asked(interrupt: "_Interrupt", device: Device, step: int) -> bool:
+    """Whether to stop now. Several processes have to stop at the same step, or the others would wait forever."""
+    if device.processes == 1:
+        return interrupt.asked
+    return step % LOOK_EVERY == 0 and any_of(interrupt.asked, device)
+
+
 def _set_mode(model: nn.Module, dropout: bool) -> None:
     """The paper switches the whole network to evaluation for its second half: no dropout, batch statistics frozen."""
     if model.training != dropout:
@@ -182,7 +223,7 @@ def _set_mode(model: nn.Module, dropout: bool) -> None:
 def _tell(progress: Progress, bar: TaskID, curves: SummaryWriter | None, state: Checkpoint, loss: losses.Loss) -> None:
     if curves is None:
         return
-    if state.step % 20 == 0:
+    if state.step % LOOK_EVERY == 0:
         curves.add_scalar("train/loss", loss.total.item(), state.step)
         curves.add_scalar("train/miss_mm", 1000 * loss.miss_m.item(), state.step)
         progress.update(bar, loss=f"{loss.total.item():.4f}")

@@ -6,6 +6,7 @@ import torch
 from lifter.datasets.opening import Source
 from lifter.devices import Device
 from lifter.forward import lift_batch
+from lifter.losses import joint_errors_m
 from lifter.model import FrameModel, SequenceModel
 
 BATCHES, SAMPLES = 8, 256
@@ -31,9 +32,6 @@ def _errors_m(
     batch = source.draw(SAMPLES // 8 if model.kind == "sequence" else SAMPLES, rng)
     with torch.no_grad():
         lift, scene = lift_batch(model, batch, device)
-    root = model.skeleton.root
-    relative = scene.joints_m - scene.joints_m[:, root : root + 1]
-    target = torch.einsum("npji,nkj->npki", scene.R_world_view, relative)
-    error = (lift.joints_m - target).norm(dim=-1)
-    last = error.unflatten(0, (-1, batch.keypoints.shape[2]))[:, -1]
+    error_m = joint_errors_m(lift, scene, model.skeleton.root)
+    last = error_m.reshape(-1, batch.keypoints.shape[2], *error_m.shape[1:])[:, -1]
     return last[last.isfinite()]

@@ -184,7 +184,9 @@ def weights(tmp_path_factory):
     paths = {}
     for kind in ("frame", "sequence"):
         torch.manual_seed(3)
-        training = Training(model=Model(kind=kind, width=32, dilations=(1, 2)), train={"kind": "motion"}, steps=1)
+        training = Training(
+            model=Model(kind=kind, width=32, dilations=(1, 2)), train={"kind": "motion"}, steps=1, window=4
+        )
         model = build(training.model, BODY17)
         with torch.no_grad():
             model.head.pose.weight.normal_(std=0.02)
@@ -293,12 +295,14 @@ def test_recordings_are_evaluated_where_they_have_truth(weights, tmp_path, capsy
     folder.mkdir()
     save_neutral(actor_recording(H36M17, n_frames=12), folder / "labelled.npz")
     save_neutral(replace(actor_recording(H36M17), joints_m=None), folder / "bare.npz")
+    save_neutral(actor_recording(H36M17, n_frames=12), folder / "odd[1].npz")
     options = "--weights", str(weights["frame"]), "--data", str(folder)
     document = run(tmp_path, *options, "--files", "lab*.npz")
     assert (document["frames"], document["views"]) == (12, 36)
     assert set(document["per_action"]) == {"Walking", "Boxing"}
     assert document["triangulated"]["mpjpe_mm"] < 2  # pelvis: the middle of two pixels is not quite that of two points
     assert run(tmp_path, *options, "--files", "lab*.npz", "--actions", "boxing")["frames"] == 6
+    assert run(tmp_path, *options, "--files", "odd*")["frames"] == 12  # its name is no pattern
     capsys.readouterr()
     assert evaluate.main([*options]) == 2
     assert "bare has no 3D truth" in capsys.readouterr().err
@@ -337,6 +341,21 @@ def test_what_cannot_be_evaluated_is_told(weights, motion, tmp_path, capsys):
         ((*frame, "--data", str(motion.parent), "--files", motion.name, "--split", "exam"), "no split 'exam'"),
         ((*frame, "--data", str(motion.parent), "--files", "rec*", "--subjects", "S1"), "`subjects`"),
         ((*frame, "--data", str(tmp_path / "empty")), "torn.npz: damaged"),
+        (
+            (
+                *frame,
+                "--data",
+                str(motion.parent),
+                "--files",
+                motion.name,
+                "--actions",
+                "walk",
+                "--keypoints",
+                "detected",
+            ),
+            "--actions and --keypoints choose among recordings",
+        ),
+        ((*frame, "--data", str(motion.parent), "--json", str(tmp_path / "no" / "x.json")), "folder does not exist"),
         (("--weights", "absent.pt", "--data", str(motion.parent)), "absent.pt does not exist"),
         (("--weights", "absent.onnx", "--data", str(motion.parent)), "absent.onnx does not exist"),
     ):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from torch import nn
 from configs.training import Faults, Rigs
 from lifter import checkpoint, losses
 from lifter.datasets.motion import observe
+from lifter.datasets.neutral import save_neutral
 from lifter.datasets.opening import open_source
 from lifter.devices import Device
+from lifter.errors import LifterError
 from lifter.forward import lift_batch
 from lifter.model import Lift, build
 from lifter.skeleton import BODY17
@@ -26,6 +29,7 @@ from lifter.train import main
 from lifter.validation import single_view_mpjpe_mm
 from tests.hub import free_ports
 from tests.lifter_data import body17_motion_m, write_motion_file
+from tests.multiview_files import actor_recording
 
 PROJECT = Path(__file__).parent.parent
 CPU = Device(torch.device("cpu"), 0, 1, False)
@@ -153,6 +157,7 @@ def test_a_complete_run_that_is_started_again_keeps_its_weights(data):
 
 
 TWO_PROCESSES = """
+import os
 import sys
 from pathlib import Path
 import torch
@@ -161,33 +166,52 @@ import lifter.train as trainer
 
 class Kept(trainer.DistributedDataParallel):
     last = None
-    def __init__(self, model):
-        super().__init__(model)
+    def __init__(self, model, **settings):
+        super().__init__(model, **settings)
         Kept.last = model
 
 trainer.DistributedDataParallel = Kept
 code = trainer.main(sys.argv[2:])
-torch.save(Kept.last.state_dict(), Path(sys.argv[1]) / f"rank{dist.get_rank()}.pt")
+assert not dist.is_initialized()
+torch.save(Kept.last.state_dict(), Path(sys.argv[1]) / f"rank{os.environ['RANK']}.pt")
 sys.exit(code)
 """
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_model(data):
+def start_two(data, *changes):
     (data / "two.py").write_text(TWO_PROCESSES)
     (port,) = free_ports(1)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
-    ran = subprocess.run(
-        [*torchrun, str(data / "two.py"), str(data), *command(data, data / "out", "steps=20")],
+    return subprocess.Popen(
+        [*torchrun, str(data / "two.py"), str(data), *command(data, data / "out", *changes)],
         cwd=PROJECT, env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)},
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["published", "label_free"])
+def test_two_processes_train_one_model(data, way):
+    process = start_two(data, "steps=20", f"way={way}")
+    told, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, told
     one, other = (torch.load(data / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     parameters = {name for name in one if "running" not in name and "num_batches" not in name}
     assert_same_weights({name: one[name] for name in parameters}, {name: other[name] for name in parameters})
     assert_same_weights(one, weights(data / "out" / "lifter.pt"))
     assert checkpoint.load(data / "out" / "lifter.pt").step == 20
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together(data):
+    process = start_two(data, "steps=100000", "frames_per_step=8")
+    wait_for(data / "out" / "last.pt", process)
+    process.send_signal(signal.SIGINT)  # torchrun hands it on to both
+    told, _ = process.communicate(timeout=PATIENCE_S)
+    stopped_at = checkpoint.load(data / "out" / "last.pt").step
+    assert f"stopped at step {stopped_at};" in told
+    one, other = (torch.load(data / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert torch.equal(one["head.pose.weight"], other["head.pose.weight"])
 
 
 @pytest.mark.parametrize(
@@ -201,12 +225,59 @@ def test_two_processes_train_one_model(data):
         (["train.rigs.cameras=1"], "way: label_free learns from how views agree: it needs two cameras"),
         (["train.rigs.cameras=1", "way=published"], "way: published learns from how views agree"),
         (["steps=10", "epochs=2"], "give either steps or epochs"),
+        (["model={"], "--set model={: '{' is not YAML"),
         (["window=1000"], "no clip has 1000 frames, which a window needs"),
     ],
 )
 def test_what_cannot_be_trained_is_told(data, capsys, changes, told):
     assert main(command(data, data / "out", *changes)) == 2
     assert told in capsys.readouterr().err
+
+
+def test_every_set_counts(data, capsys):
+    assert main([*command(data, data / "out", "steps=2"), "--set", "way=none"]) == 2
+    assert main([*command(data, data / "out", "steps=2"), "--set", "seed=1", "--set", "model.width=32"]) == 0
+    training = checkpoint.load(data / "out" / "lifter.pt").training
+    assert (training.steps, training.seed, training.model.width) == (2, 1, 32)
+
+
+def test_a_device_that_is_none_is_told(data, capsys):
+    assert main([*command(data, data / "out"), "--device", "foo"]) == 2
+    assert "--device foo: torch has no such device" in capsys.readouterr().err
+
+
+def test_recordings_without_labels_cannot_supervise(data, capsys):
+    save_neutral(replace(actor_recording(), joints_m=None), data / "bare.npz")
+    assert main(command(data, data / "out", "train={kind: recordings, files: [bare.npz]}", "way=supervised")) == 2
+    assert "way: supervised needs 3D labels, and these recordings have none (gt3d)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("steps", [3, 40])
+def test_weights_that_are_no_numbers_are_never_written(data, capsys, steps):
+    changes = (f"steps={steps}", "learning_rate=1e30", "schedule=constant", "clip_norm=null", "checkpoint_every=1000")
+    assert main(command(data, data / "out", *changes)) == 2
+    assert f"the loss is no number at step {min(steps, 20)}; lower learning_rate" in capsys.readouterr().err
+    assert not list((data / "out").glob("*.pt"))
+
+
+def test_a_second_ctrl_c_is_no_traceback(data, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lifter.train._step", interrupted)
+    assert main(command(data, data / "out")) == 130
+    assert capsys.readouterr().err == "train: stopped at once; the same command goes on from the last checkpoint\n"
+
+
+@pytest.mark.parametrize("without", ["training", "step", "optimizers"])
+def test_a_checkpoint_that_lacks_something_is_told(data, without):
+    assert main(command(data, data / "out", "steps=1")) == 0
+    path = data / "out" / "last.pt"
+    content = torch.load(path, weights_only=True)
+    del content[without]
+    torch.save(content, path)
+    with pytest.raises(LifterError, match=f"last.pt .*{without}"):
+        checkpoint.load(path)
 
 
 def test_one_camera_is_enough_where_there_are_labels(data):
@@ -265,6 +336,17 @@ def test_the_published_loss_of_the_truth_is_nothing_and_grows_with_a_wrong_root(
     assert losses.published(lift, scene).total < 2e-5  # the floor of the square root that keeps its gradient finite
     aside = lift._replace(root_m=lift.root_m + torch.tensor([0.1, 0.0, 0.0], dtype=torch.float64))
     assert losses.published(aside, scene).total > 0.01
+
+
+def test_errors_are_of_the_joints_that_are_known_in_views_that_saw_something():
+    scene, lift = scene_of(EXACT)
+    scene.weight[0, 1] = 0.0
+    scene.joints_m[2, 3] = torch.nan
+    error_m = losses.joint_errors_m(lift._replace(joints_m=lift.joints_m + 0.1), scene, 0)
+    unknown = torch.zeros_like(error_m, dtype=torch.bool)
+    unknown[0, 1] = unknown[2, :, 3] = True
+    assert torch.equal(error_m.isnan(), unknown)
+    torch.testing.assert_close(error_m[~unknown], torch.full_like(error_m[~unknown], 0.1 * 3**0.5))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -29,6 +29,7 @@ def test_the_papers_own_settings():
         assert (training.optimizer, training.learning_rate, training.schedule) == ("adam", 3e-4, "constant")
         assert (training.frames_per_step, training.epochs, training.dropout_until) == (128, epochs, 0.5)
         assert training.way == "published"
+        assert training.clip_norm is None
 
 
 def test_changes_from_the_command_line():
@@ -45,6 +46,10 @@ def test_changes_from_the_command_line():
         ("train: {kind: motion}", "give either steps or epochs"),
         ("train: {kind: motion}\nsteps: 5\nepochs: 5", "give either steps or epochs"),
         ("train: {kind: tape}\nsteps: 5", "train"),
+        (
+            "train: {kind: motion}\nsteps: 5\nmodel: {kind: sequence, dilations: [1, 2]}\nwindow: 3",
+            "window: 3 frames never fill the memory of a sequence model that looks back 3; set window=4 or more",
+        ),
         ("- 1", "found list"),
         ("a: [", "is not YAML"),
     ],
@@ -57,7 +62,7 @@ def test_faults_are_told_with_file_and_key(tmp_path, text, told):
     assert told in str(error.value)
 
 
-@pytest.mark.parametrize("change", ["steps", "steps.deeper=1"])
+@pytest.mark.parametrize("change", ["steps", "steps.deeper=1", "steps={"])
 def test_changes_that_cannot_be_made(tmp_path, change):
     with pytest.raises(ConfigError, match="--set steps"):
         load_training(a_file(tmp_path, "train: {kind: motion}\nsteps: 5"), [change])
