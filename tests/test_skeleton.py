@@ -7,8 +7,8 @@ from lifter.skeleton import COCO17, HALPE26, LIMB_JOINTS, MEDIAPIPE33, SKELETONS
 EVERY_SKELETON = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 
 
-def test_the_five_skeletons_go_by_their_names_and_have_as_many_joints():
-    sizes = {"mediapipe33": 33, "coco17": 17, "halpe26": 26, "h36m17": 17, "humaneva15": 15}
+def test_the_skeletons_go_by_their_names_and_have_as_many_joints():
+    sizes = {"mediapipe33": 33, "coco17": 17, "halpe26": 26, "h36m17": 17, "humaneva15": 15, "body17": 17}
     assert {name: len(skeleton.joints) for name, skeleton in SKELETONS.items()} == sizes
     assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
 
