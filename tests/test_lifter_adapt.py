@@ -23,16 +23,10 @@ from lifter.synthetic import MOTIONS, Body, joints_at
 from lifter.train import main as train
 from tests.lifter_data import LANDMARKS, body17_motion_m, write_motion_file
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 FAST = Adaptation(learning_rate=5e-4, steps=150, frames_per_step=48, judge_every=30, patience=2, block_s=0.5)
 SHORT_LEGS = Body(stature=1.6, thigh=0.34, shin=0.33, spine=0.56, upper_arm=0.34, forearm=0.30)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

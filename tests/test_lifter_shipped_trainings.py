@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs the extra `train`")
+pytest.importorskip("torch", reason="training needs the extra `train`")
 
-from lifter import checkpoint, evaluate, train  # noqa: E402
-from lifter.datasets.neutral import save_neutral  # noqa: E402
-from lifter.skeleton import H36M17, HUMANEVA15  # noqa: E402
-from tests.multiview_files import actor_recording  # noqa: E402
+from lifter import checkpoint, evaluate, train
+from lifter.datasets.neutral import save_neutral
+from lifter.skeleton import H36M17, HUMANEVA15
+from tests.multiview_files import actor_recording
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "lifter"
 FRAMES = 64  # a window of the sequence models is 48
@@ -22,15 +22,10 @@ FILES = {
     "humaneva": (HUMANEVA15, 60.0, ("Walking", "Jog", "Box"), ("humaneva_S1_train", "humaneva_S1_validate")),
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*no file (is called|matches)")  # of the other subjects
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
+    pytest.mark.filterwarnings("ignore:.*no file (is called|matches)"),  # of the other subjects
+]
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,8 @@ from tests.hub import free_ports
 from tests.lifter_data import body17_motion_m, write_motion_file
 from tests.multiview_files import actor_recording
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 PROJECT = Path(__file__).parent.parent
 CPU = Device(torch.device("cpu"), 0, 1, False)
 WAYS = ("supervised", "published", "label_free")
@@ -46,14 +48,6 @@ SETTINGS = {
     "precision": "float32",
     "checkpoint_every": 5,
 }
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
