@@ -1,11 +1,9 @@
 """Settings of adapting a lifter to a user's own cameras: what `python -m lifter.adapt --set` may change."""
 
-from typing import Any
-
-import yaml
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from configs.errors import ConfigError
+from configs.load_training import parse_change
 from configs.training import Share, Strict
 
 
@@ -29,15 +27,7 @@ class Adaptation(Strict):
 
 def adaptation_of(changes: list[str]) -> Adaptation:
     """The settings with `key=value` changes from the command line. Raises ConfigError."""
-    given: dict[str, Any] = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {change}: expected key=value, as in learning_rate=1e-4")
-        try:
-            given[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {change}: {value!r} is not YAML") from None
+    given = dict(parse_change(change, "learning_rate=1e-4") for change in changes)
     try:
         return Adaptation.model_validate(given)
     except ValidationError as error:

@@ -29,16 +29,22 @@ def load_training(path: Path, changes: list[str] | None = None) -> Training:
         raise ConfigError("\n".join(lines)) from None
 
 
-def _set(document: dict[str, Any], change: str) -> None:
-    keys, equals, value = change.partition("=")
+def parse_change(change: str, example: str) -> tuple[str, Any]:
+    """Key and value of a `--set key=value`; the value is YAML. Raises ConfigError, which shows the example."""
+    key, equals, value = change.partition("=")
     if not equals:
-        raise ConfigError(f"--set {change}: expected key=value, as in model.width=256")
+        raise ConfigError(f"--set {change}: expected key=value, as in {example}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {change}: {value!r} is not YAML") from None
+
+
+def _set(document: dict[str, Any], change: str) -> None:
+    keys, value = parse_change(change, "model.width=256")
     *path, last = keys.split(".")
     for key in path:
         document = document.setdefault(key, {})
         if not isinstance(document, dict):
             raise ConfigError(f"--set {change}: {key} has no keys of its own")
-    try:
-        document[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {change}: {value!r} is not YAML") from None
+    document[last] = value
