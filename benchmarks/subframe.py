@@ -99,7 +99,7 @@ def nearest_grouping(messages: list[Keypoints2D]) -> list[Keypoints2D]:
 def errors_mm(rig: CameraRig, motion: str, messages: list[Keypoints2D], smoothing: str) -> tuple[F64, F64]:
     """Errors (T, 12) of the limb joints and (T, 2) of the wrists, through the live stages."""
     settings = schema.Fusion(synchroniser=schema.Synchroniser(rate_hz=FPS), smoothing=schema.Smoothing(kind=smoothing))
-    pipeline = FusionPipeline(rig, rig.names, settings, MEDIAPIPE33.name)
+    pipeline = FusionPipeline(rig, rig.names, settings, MEDIAPIPE33)
     in_order = sorted(messages, key=lambda frame: (frame.published_ns, frame.source))
     poses = [pose for frame in in_order for pose in pipeline.push(frame)]
     poses = [pose for pose in poses if pose.people and len(pose.left_out) == 0][10:]  # the filter has settled

@@ -85,7 +85,7 @@ def main() -> None:
 def film(config: Config, rig: CameraRig) -> tuple[list[Pose3D], list[list[Picture]]]:
     """The clips through detector and fusion; poses and each camera's pictures of the moments that are shown."""
     rate = config.fusion.synchroniser.model_copy(update={"rate_hz": 1e9 / FRAME_NS})  # a tick for every frame
-    pipeline = FusionPipeline(rig, rig.names, config.fusion.model_copy(update={"synchroniser": rate}), MEDIAPIPE33.name)
+    pipeline = FusionPipeline(rig, rig.names, config.fusion.model_copy(update={"synchroniser": rate}), MEDIAPIPE33)
     seen = [list(watch(config, name)) for name in rig.names]
     messages = (camera[number][0] for number in range(END_FRAME) for camera in seen)
     poses = {pose.captured_ns: pose for message in messages for pose in pipeline.push(message)}

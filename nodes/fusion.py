@@ -12,6 +12,7 @@ from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
+from lifter.skeleton import SKELETONS
 from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.bus import Publisher, Subscription, every, now_ns
 from nodes.wire.errors import WireError
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         config = load_config(given.config)
         rig = load_rig(config.calibration)
         pipeline = FusionPipeline(
-            rig, tuple(config.cameras), config.fusion, config.detector.skeleton, config.crop_offset_px
+            rig, tuple(config.cameras), config.fusion, SKELETONS[config.detector.skeleton], config.crop_offset_px
         )
         pipeline.warm_up()
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)

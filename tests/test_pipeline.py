@@ -18,7 +18,7 @@ LIMBS = MEDIAPIPE33.limb_indices()
 
 
 def fuse(rig, messages, settings=UNSMOOTHED, cameras=None, **options):
-    pipeline = FusionPipeline(rig, cameras or rig.names, settings, "mediapipe33", **options)
+    pipeline = FusionPipeline(rig, cameras or rig.names, settings, MEDIAPIPE33, **options)
     return pipeline, [pose for message in messages for pose in pipeline.push(message)]
 
 
@@ -175,7 +175,7 @@ def test_another_shape_is_left_out_with_both_sizes_until_the_crop_is_told():
 def test_a_camera_that_is_not_calibrated_is_refused_by_name():
     rig = rig_of(3)
     with pytest.raises(CalibrationError, match="door"):
-        FusionPipeline(rig, (*rig.names, "door"), UNSMOOTHED, "mediapipe33")
+        FusionPipeline(rig, (*rig.names, "door"), UNSMOOTHED, MEDIAPIPE33)
 
 
 def test_health_tells_alive_on_time_and_valid_apart():

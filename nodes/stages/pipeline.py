@@ -3,11 +3,14 @@
 synchroniser → (lifter, per view: to come) → association → fusion → smoothing
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from calibration.rig import CameraRig
 from configs.schema import Fusion as Settings
-from lifter.skeleton import SKELETONS
+from lifter.runtime import Lifter
+from lifter.skeleton import Skeleton
 from nodes.stages.association import associate
 from nodes.stages.fuse import Fused, Fuser
 from nodes.stages.health import HealthLedger
@@ -29,17 +32,22 @@ class FusionPipeline:
         rig: CameraRig,
         cameras: tuple[str, ...],
         settings: Settings,
-        skeleton: str,
+        skeleton: Skeleton,
         crop_offset_px: dict[str, tuple[float, float]] | None = None,
+        *,
+        lifter: Lifter | None = None,
+        ticks_ns: Sequence[int] = (),
     ) -> None:
         """`cameras`: those in use, each one in the rig (CalibrationError names the one that is not).
 
-        skeleton: name of the one that the detectors speak; a camera that speaks another is left out and named.
+        skeleton: the one that the detectors speak; a camera that speaks another is left out and named. ticks_ns:
+        instants to fuse, in rising order, in place of the even grid: for recordings.
         """
         self._cameras = cameras
         self._settings = settings
-        self._skeleton = SKELETONS[skeleton]
-        self._synchroniser = Synchroniser(cameras, settings.synchroniser)
+        self._skeleton = skeleton
+        self._lifter = lifter
+        self._synchroniser = Synchroniser(cameras, settings.synchroniser, ticks_ns)
         self._fuser = Fuser(rig.select(cameras), settings.triangulation, crop_offset_px or {})
         self._ledger = HealthLedger()
         self._smoother: Smoother | None = None
@@ -62,6 +70,10 @@ class FusionPipeline:
         else:
             ticks = []
         return [self._pose(tick) for tick in ticks]
+
+    def finish(self) -> list[Pose3D]:
+        """The poses that were still waited for, at the end of a recording."""
+        return [self._pose(tick) for camera in self._cameras for tick in self._synchroniser.end(camera)]
 
     def warm_up(self) -> None:
         """Compile the kernels (seconds on the first start, then cached), so that the first pose does not wait."""

@@ -7,7 +7,9 @@ the usual way, is several times worse at walking speed (benchmarks/subframe.py).
 Pure: what it does depends on the messages, their stamps and their order alone.
 """
 
+from bisect import bisect_left
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +25,7 @@ SAME_INSTANT_NS = 500_000  # a frame this near a tick stands for it: 1 mm at 2 m
 MAX_AGE_NS = 2_000_000_000  # live frames older than this on arrival help nobody
 MAX_HISTORY = 600  # frames kept per camera while others are waited for
 SKEW_GAIN = 1 / 8
+NEVER_NS = 2**62  # the tick after the last given one
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,40 @@ class CameraInbox:
         self.arrivals.last_ns = None
 
 
+@dataclass(frozen=True)
+class Instants:
+    """Where ticks may stand: `given_ns` in rising order, or, without any, every period_ns from the first frame on."""
+
+    period_ns: int
+    given_ns: tuple[int, ...] = ()
+
+    def first(self, frame_ns: int) -> int:
+        """The first tick of a stream that begins with a frame of frame_ns."""
+        return self._given_from(frame_ns - SAME_INSTANT_NS) if self.given_ns else frame_ns
+
+    def after(self, tick_ns: int) -> int:
+        """The tick after one."""
+        return self._given_from(tick_ns + 1) if self.given_ns else tick_ns + self.period_ns
+
+    def from_frame(self, tick_ns: int, frame_ns: int) -> int:
+        """The first tick, from tick_ns on, that is no earlier than a frame."""
+        if self.given_ns:
+            return self._given_from(max(tick_ns, frame_ns - SAME_INSTANT_NS))
+        return tick_ns - (tick_ns - frame_ns) // self.period_ns * self.period_ns
+
+    def _given_from(self, instant_ns: int) -> int:
+        index = bisect_left(self.given_ns, instant_ns)
+        return self.given_ns[index] if index < len(self.given_ns) else NEVER_NS
+
+
 class Synchroniser:
     """Push frames in, take ticks out."""
 
-    def __init__(self, cameras: tuple[str, ...], settings: Settings) -> None:
+    def __init__(self, cameras: tuple[str, ...], settings: Settings, ticks_ns: Sequence[int] = ()) -> None:
+        """ticks_ns: instants to make ticks at, in rising order, in place of the even grid."""
         self.inboxes = {name: CameraInbox() for name in cameras}
         self.clock = BusClock()
-        self._period_ns = round(1e9 / settings.rate_hz)
+        self._instants = Instants(round(1e9 / settings.rate_hz), tuple(ticks_ns))
         self._deadline_ns = None if settings.deadline_ms is None else round(settings.deadline_ms * 1e6)
         self._max_gap_ns = round(settings.max_gap_ms * 1e6)
         self._next_ns: int | None = None
@@ -106,8 +136,8 @@ class Synchroniser:
             return []
         inbox.keep(frame, self.clock.now_ns)
         if self._next_ns is None:
-            self._next_ns = frame.captured_ns
-        elif frame.captured_ns <= self._next_ns - self._period_ns:
+            self._next_ns = self._instants.first(frame.captured_ns)
+        elif frame.captured_ns <= self._next_ns - self._instants.period_ns:
             inbox.arrivals.late += 1
         self._newest_ns = max(self._newest_ns, frame.captured_ns)
         inbox.skew_ns += SKEW_GAIN * (self._newest_ns - frame.captured_ns - inbox.skew_ns)
@@ -148,14 +178,14 @@ class Synchroniser:
         while self._next_ns is not None and self._is_complete(self._next_ns):
             oldest_ns = min(inbox.frames[0].captured_ns for inbox in self.inboxes.values() if inbox.frames)
             if oldest_ns > self._next_ns + SAME_INSTANT_NS:  # an outage of all: no tick before there is a frame again
-                self._next_ns += -(-(oldest_ns - self._next_ns) // self._period_ns) * self._period_ns
+                self._next_ns = self._instants.from_frame(self._next_ns, oldest_ns)
                 continue
             tick = self._tick(self._next_ns, latest)
             if tick.views:
                 ticks.append(tick)
             elif self._may_yet_be_seen(self._next_ns):
                 break
-            self._next_ns += self._period_ns
+            self._next_ns = self._instants.after(self._next_ns)
             for inbox in self.inboxes.values():
                 inbox.forget_before(self._next_ns)
         return ticks

@@ -58,7 +58,8 @@ class Keypoints2D(Message):
 
     size_wh: of the image that the pixels refer to. keypoints_px: (P, J, 2). confidence: (P, J) in [0, 1].
     stages_ns: durations since capture: `queue` (capture to detector), `detect`. frame_id: number of the frame in its
-    source, which goes on where frames were not detected; 0 also where it is not known.
+    source, which goes on where frames were not detected; 0 also where it is not known. asked_ids: per person, the id of
+    the followed person at whose expected place it was found, -1 where it was found otherwise; () where nobody asked.
     """
 
     skeleton: str = wire(NAME)
@@ -67,6 +68,7 @@ class Keypoints2D(Message):
     confidence: F32 = wire(Array("<f4", ("P", "J")))
     stages_ns: dict[str, int] = wire(Table(DURATION_NS), default_factory=dict)
     frame_id: int = wire(Integer(0), default=0)
+    asked_ids: tuple[int, ...] = wire(Sequence(Integer(-1), MAX_PEOPLE), default=())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
