@@ -18,8 +18,8 @@ BODY17_RULES: dict[str, tuple[tuple[str, ...], ...]] = {
     "pelvis": (("left_hip", "right_hip"),),
     "thorax": (("left_shoulder", "right_shoulder"),),
     "head": (("left_ear", "right_ear"),),
-    "left_toe": (("left_foot_index",), ("left_big_toe",)),
-    "right_toe": (("right_foot_index",), ("right_big_toe",)),
+    "left_toe": (("left_foot_index",), ("left_big_toe",), ("left_toe",)),  # CMU's is 33 mm short of the tip
+    "right_toe": (("right_foot_index",), ("right_big_toe",), ("right_toe",)),
 }
 
 
@@ -35,6 +35,19 @@ def derive(
     The confidence of a middle is the smaller of the two; it is absent when either is. Raises DeriveError when a limb
     joint of the target cannot be had, ValueError when the arrays do not have the source's joints.
     """
+    lacking = _lacking(source, target)
+    if lacking:
+        raise DeriveError(f"{target.name} cannot be had from {source.name}, which has no {', '.join(lacking)}")
+    return derive_known(positions, confidence, source, target)
+
+
+def derive_known(
+    positions: npt.ArrayLike, confidence: npt.ArrayLike, source: Skeleton, target: Skeleton
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """As `derive`, of whatever joints the source has: also limb joints that it lacks are absent, NaN and 0.
+
+    For live fusion, which takes any detector's joints. Raises ValueError when the arrays do not have the source's.
+    """
     x, c = np.asarray(positions), np.asarray(confidence)
     if x.shape[-2:-1] != (len(source.joints),) or c.shape != x.shape[:-1]:
         raise ValueError(f"{source.name} has {len(source.joints)} joints; given: {x.shape} and {c.shape}")
@@ -47,12 +60,15 @@ def derive(
 
 
 @functools.cache
+def _lacking(source: Skeleton, target: Skeleton) -> tuple[str, ...]:
+    """The limb joints of the target that cannot be had."""
+    return tuple(j for j in target.joints if j in LIMB_JOINTS and not _parts(j, source, target))
+
+
+@functools.cache
 def _pairs(source: Skeleton, target: Skeleton) -> tuple[list[int], list[int], npt.NDArray[np.bool_]]:
     """Per joint of the target: the two source joints whose middle it is (twice the same for a copy), if any."""
     parts = [_parts(joint, source, target) for joint in target.joints]
-    lacking = [j for j, found in zip(target.joints, parts, strict=True) if not found and j in LIMB_JOINTS]
-    if lacking:
-        raise DeriveError(f"{target.name} cannot be had from {source.name}, which has no {', '.join(lacking)}")
     indices = [[source.joints.index(name) for name in found] or [0] for found in parts]
     return [i[0] for i in indices], [i[-1] for i in indices], np.array([bool(found) for found in parts])
 

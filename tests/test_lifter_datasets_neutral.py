@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lifter.datasets.errors import DatasetError
-from lifter.datasets.joint_names import recognise
+from lifter.datasets.joint_names import recognise, skeleton_of
 from lifter.datasets.neutral import load_neutral, load_neutral_truth, save_neutral
-from lifter.skeleton import COCO17, H36M17, HUMANEVA15, MEDIAPIPE33, SKELETONS
+from lifter.skeleton import BODY25, BODY25B, CMU22, COCO17, H36M17, HUMANEVA15, MEDIAPIPE33, MPII16, SKELETONS
 from tests.multiview_files import actor_recording, assert_same, known, neutral_arrays, save
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -107,6 +107,30 @@ ARMS = "LShoulder LElbow LWrist RShoulder RElbow RWrist"
             "upperRLegDistal lowerRLegDistal headProximal",
             HUMANEVA15,
         ),
+        (
+            "Nose Neck RShoulder RElbow RWrist LShoulder LElbow LWrist MidHip RHip RKnee RAnkle LHip LKnee LAnkle REye "
+            "LEye REar LEar LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel",
+            BODY25,
+        ),
+        (
+            "Nose LEye REye LEar REar LShoulder RShoulder LElbow RElbow LWrist RWrist LHip RHip LKnee RKnee LAnkle "
+            "RAnkle UpperNeck HeadTop LBigToe LSmallToe LHeel RBigToe RSmallToe RHeel",
+            BODY25B,
+        ),
+        (
+            "rank rkne rhip lhip lkne lank pelvis thorax upper_neck head_top rwri relb rsho lsho lelb lwri",
+            MPII16,
+        ),
+        (
+            "r_ankle r_knee r_hip l_hip l_knee l_ankle root thorax neck head r_wrist r_elbow r_shoulder l_shoulder "
+            "l_elbow l_wrist",
+            MPII16,
+        ),
+        (
+            "pelvis r_hip r_knee r_ankle r_toe l_hip l_knee l_ankle l_toe spine thorax neck head head_top l_shoulder "
+            "l_elbow l_wrist l_hand r_shoulder r_elbow r_wrist r_hand",
+            CMU22,
+        ),
     ],
 )
 def test_joints_may_be_spelt_otherwise(joints, skeleton):
@@ -124,6 +148,29 @@ def test_coco_may_have_feet_and_a_neck_besides():
     body_25b = [*COCO17.joints, "neck", "head", "left_big_toe", "left_small_toe", "left_heel", "right_big_toe"]
     assert recognise(["neck", *COCO17.joints]) == (COCO17, list(range(1, 18)))
     assert recognise(body_25b)[0] == COCO17
+
+
+def test_of_any_joints_a_skeleton_can_be_made():
+    shelf = "Right-Ankle Right-Knee Right-Hip Left-Hip Left-Knee Left-Ankle Right-Wrist Right-Elbow Right-Shoulder "
+    shelf += "Left-Shoulder Left-Elbow Left-Wrist Bottom-Head Top-Head"
+    skeleton, order = skeleton_of([*shelf.split(), "膝", "tail", "Tail"])
+    assert order == list(range(17))
+    assert skeleton.joints[-5:] == ("upper_neck", "head_top", "膝", "tail", "tail_16")
+    assert (skeleton.index("right_knee"), skeleton.index("right_ankle")) in skeleton.bones
+    assert skeleton_of(COCO17.joints[::-1]) == (COCO17, list(range(17))[::-1])
+    assert skeleton_of([*COCO17.joints, "neck"])[0].joints == (*COCO17.joints, "neck"), "nothing is left out"
+
+
+@pytest.mark.parametrize(
+    ("joints", "message"),
+    [
+        (["left_hip", "nose", *"abcd"], r"of its 6 joints \(left_hip, nose, a, b, c, …\) 1 are known limb joints, and"),
+        ([*COCO17.joints, "LHip"], "two joints are the same: LHip, left_hip"),
+    ],
+)
+def test_joints_of_nobody_are_refused(joints, message):
+    with pytest.raises(DatasetError, match=message):
+        skeleton_of(joints)
 
 
 @pytest.mark.parametrize(
@@ -311,13 +358,13 @@ def test_a_session_of_caliscope_loads_as_mediapipe():
 
 
 @pytest.mark.shared
-def test_openpose_of_pose2sim_loads_as_coco_and_its_truth_projects_near_it():
+def test_openpose_of_pose2sim_loads_as_body25b_and_its_truth_projects_near_it():
     path = _shared("pose2sim/pose2sim_single.npz")
     (detected,), (truth,) = load_neutral(path), load_neutral_truth(path)
-    assert detected.skeleton == truth.skeleton == COCO17
+    assert detected.skeleton == truth.skeleton == BODY25B
     apart_px = np.linalg.norm(detected.keypoints_px - truth.keypoints_px, axis=-1)
-    assert np.nanmedian(apart_px[..., COCO17.limb_indices()]) < 15, "the supplied calibration fits to about 10 px"
-    assert np.isnan(known(truth.joints_m)[:, COCO17.index("left_ear")]).all()
+    assert np.nanmedian(apart_px[..., BODY25B.limb_indices()]) < 15, "the supplied calibration fits to about 10 px"
+    assert np.isnan(known(truth.joints_m)[:, BODY25B.index("left_ear")]).all()
 
 
 @pytest.mark.shared

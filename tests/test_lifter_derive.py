@@ -1,8 +1,23 @@
 import numpy as np
 import pytest
 
-from lifter.derive import DeriveError, derive
-from lifter.skeleton import BODY17, COCO17, H36M17, HALPE26, HUMANEVA15, MEDIAPIPE33, SKELETONS, Skeleton
+from lifter.derive import DeriveError, derive, derive_known
+from lifter.skeleton import (
+    BODY17,
+    BODY25,
+    BODY25B,
+    CMU22,
+    COCO17,
+    H36M17,
+    HALPE26,
+    HUMANEVA15,
+    MEDIAPIPE33,
+    MPII16,
+    SKELETONS,
+    Skeleton,
+)
+
+TORSO = Skeleton("torso", ("left_hip", "right_hip", "left_shoulder", "right_shoulder"), ())
 
 
 def positions(skeleton, seed=0):
@@ -58,11 +73,37 @@ def test_the_same_skeleton_is_passed_through():
 
 
 def test_a_source_without_limbs_is_refused_by_name():
-    torso = Skeleton("torso", ("left_hip", "right_hip", "left_shoulder", "right_shoulder"), ())
     with pytest.raises(
         DeriveError, match=r"body17 cannot be had from torso, which has no left_knee, right_knee, .*wrist"
     ):
-        derived(torso)
+        derived(TORSO)
+
+
+def test_what_is_fused_may_come_from_anything():
+    x, c = positions(TORSO)
+    out, sure = derive_known(x, c, TORSO, BODY17)
+    np.testing.assert_allclose(out[:, BODY17.index("pelvis")], (x[:, 0] + x[:, 1]) / 2)
+    np.testing.assert_allclose(out[:, BODY17.index("left_shoulder")], x[:, 2])
+    absent = [BODY17.index(joint) for joint in ("left_knee", "right_wrist", "head", "left_toe")]
+    assert np.isnan(out[:, absent]).all()
+    assert (sure[:, absent] == 0).all()
+    x, c = positions(COCO17)
+    np.testing.assert_array_equal(derive_known(x, c, COCO17, BODY17)[0], derived(COCO17)[0])
+
+
+@pytest.mark.parametrize(("source", "toe"), [(BODY25, "left_big_toe"), (BODY25B, "left_big_toe"), (CMU22, "left_toe")])
+def test_body17_from_other_detectors(source, toe):
+    x, c = positions(source)
+    out, _ = derive(x, c, source, BODY17)
+    np.testing.assert_allclose(out[:, BODY17.index("left_toe")], x[:, source.index(toe)])
+    hips = x[:, [source.index("left_hip"), source.index("right_hip")]].mean(axis=1)
+    np.testing.assert_allclose(out[:, BODY17.index("pelvis")], hips, err_msg="by definition, also where it has its own")
+
+
+def test_mpii_lacks_feet_and_has_its_head_elsewhere():
+    out, _ = derived(MPII16)
+    absent = {BODY17.joints[index] for index in np.flatnonzero(np.isnan(out[0]).all(-1))}
+    assert absent == {"left_toe", "right_toe", "head"}
 
 
 def test_wrong_joint_counts_are_told():

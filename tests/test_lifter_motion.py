@@ -7,7 +7,7 @@ from lifter.datasets.bodies import _random_turns, vary
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.motion import MotionSource, observe
 from lifter.datasets.motion_file import Clip, read_clips
-from lifter.skeleton import BODY17, COCO17, MEDIAPIPE33, SKELETONS
+from lifter.skeleton import BODY17, BODY25B, COCO17, MEDIAPIPE33, SKELETONS
 from tests.lifter_data import body17_motion_m, write_motion_file
 
 AS_THEY_ARE = Bodies(stature=0, bones=0, mirrored=0, legs_of_another=0, arms_of_another=0, tilted=0)
@@ -55,16 +55,19 @@ def test_missing_joints_have_no_weight_and_low_confidence_means_noise():
     assert (batch.keypoints[batch.weight == 0] == 0).all()
 
 
-@pytest.mark.parametrize("skeleton", [s for s in SKELETONS.values() if s not in (COCO17, MEDIAPIPE33)])
+@pytest.mark.parametrize("skeleton", [s for s in SKELETONS.values() if s not in (COCO17, MEDIAPIPE33, BODY25B)])
 def test_bodies_stay_as_they_are_when_nothing_varies(skeleton):
     x, other = np.random.default_rng(10).normal(size=(2, 3, 2, len(skeleton.joints), 3))
     np.testing.assert_allclose(vary(x, other, skeleton, AS_THEY_ARE, np.random.default_rng(11)), x, atol=1e-12)
 
 
-@pytest.mark.parametrize("skeleton", [COCO17, MEDIAPIPE33])
-def test_bodies_whose_bones_hang_from_no_root_are_refused(skeleton):
+@pytest.mark.parametrize(
+    ("skeleton", "roots"),
+    [(COCO17, "nose, left_shoulder"), (MEDIAPIPE33, "nose, left_shoulder"), (BODY25B, "neck")],
+)
+def test_bodies_whose_bones_hang_from_no_root_are_refused(skeleton, roots):
     clip = Clip("s/1", "s", "walk", 30.0, np.zeros((4, len(skeleton.joints), 3), dtype=np.float32))
-    with pytest.raises(DatasetError, match=f"bodies of {skeleton.name} cannot be varied: nose, left_shoulder hang"):
+    with pytest.raises(DatasetError, match=f"bodies of {skeleton.name} cannot be varied: {roots} hang"):
         MotionSource([clip], skeleton, Motion(), window=1)
 
 

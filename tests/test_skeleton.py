@@ -2,13 +2,25 @@
 
 import pytest
 
-from lifter.skeleton import COCO17, HALPE26, LIMB_JOINTS, MEDIAPIPE33, SKELETONS
+from lifter.skeleton import (
+    BODY25,
+    BODY25B,
+    COCO17,
+    HALPE26,
+    LIMB_JOINTS,
+    MEDIAPIPE33,
+    MPII16,
+    PARENTS,
+    SKELETONS,
+    skeleton_among,
+)
 
 EVERY_SKELETON = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=SKELETONS)
 
 
 def test_the_skeletons_go_by_their_names_and_have_as_many_joints():
-    sizes = {"mediapipe33": 33, "coco17": 17, "halpe26": 26, "h36m17": 17, "humaneva15": 15, "body17": 17}
+    sizes = {"mediapipe33": 33, "coco17": 17, "halpe26": 26, "body25": 25, "body25b": 25, "mpii16": 16, "h36m17": 17}
+    sizes |= {"humaneva15": 15, "body17": 17, "cmu22": 22}
     assert {name: len(skeleton.joints) for name, skeleton in SKELETONS.items()} == sizes
     assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
 
@@ -60,6 +72,12 @@ def test_orders_are_those_of_their_sources():
     assert [COCO17.index(j) for j in ("nose", "left_ear", "left_shoulder", "right_ankle")] == [0, 3, 5, 16]
     assert HALPE26.joints[:17] == COCO17.joints
     assert [HALPE26.index(j) for j in ("head", "neck", "hip", "right_heel")] == [17, 18, 19, 25]
+    assert [BODY25.index(j) for j in ("neck", "right_wrist", "pelvis", "left_ankle", "left_ear", "right_heel")] == [
+        *(1, 4, 8, 14, 18, 24)
+    ]
+    assert BODY25B.joints[:17] == COCO17.joints
+    assert [BODY25B.index(j) for j in ("neck", "head", "left_heel", "right_big_toe")] == [17, 18, 21, 22]
+    assert [MPII16.index(j) for j in ("right_ankle", "pelvis", "head_top", "left_wrist")] == [0, 6, 9, 15]
 
 
 def test_the_mediapipe_order_is_that_of_the_installed_library():
@@ -72,3 +90,29 @@ def test_the_mediapipe_order_is_that_of_the_installed_library():
 def test_an_unknown_joint_is_named_with_its_skeleton():
     with pytest.raises(ValueError, match="skeleton coco17 has no joint 'pelvis'; it has nose, left_eye"):
         COCO17.index("pelvis")
+
+
+def test_any_joints_hang_together_by_what_is_there():
+    some = skeleton_among("some", ("left_wrist", "left_shoulder", "neck", "tail", "left_elbow", "right_hip"))
+    named = {(some.joints[parent], some.joints[child]) for parent, child in some.bones}
+    assert named == {
+        ("left_elbow", "left_wrist"),
+        ("left_shoulder", "left_elbow"),
+        ("neck", "left_shoulder"),
+        ("neck", "right_hip"),
+    }
+    assert some.root == some.index("right_hip")
+    assert [some.mirror[some.index(joint)] for joint in ("left_wrist", "neck")] == [0, 2], "themselves"
+
+
+def test_whatever_joints_are_there_no_bone_leads_back():
+    everything = tuple(joint.replace("*", side) for joint in PARENTS for side in ("left", "right") if "*" in joint)
+    everything += tuple(joint for joint in PARENTS if "*" not in joint)
+    for left_out in everything:
+        skeleton = skeleton_among("some", tuple(joint for joint in everything if joint != left_out))
+        parent_of = {child: parent for parent, child in skeleton.bones}
+        for joint in range(len(skeleton.joints)):
+            above = joint
+            for _ in skeleton.joints:
+                above = parent_of.get(above, above)
+            assert above not in parent_of

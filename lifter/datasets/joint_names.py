@@ -1,20 +1,28 @@
 """Joint names of other people's files in our skeletons: spelling, and an explicit table of other words.
 
 Spelling (RHip, r_hip, mouth_left) is the same everywhere; what "neck" or "head" means depends on the whole list, so the
-table has whole ways of naming a skeleton's joints, tried in turn. A list that none fits is refused, never guessed at.
+table has whole ways of naming a skeleton's joints, tried in turn. `recognise`, for training data, refuses a list that
+none fits; `skeleton_of`, for detections that are fused as they are, makes a skeleton of it.
 """
 
 import re
 from collections.abc import Sequence
 
 from lifter.datasets.errors import DatasetError
-from lifter.skeleton import DIFFER, SKELETONS, Skeleton
+from lifter.skeleton import DIFFER, LIMB_JOINTS, SKELETONS, Skeleton, skeleton_among
 
 SIDES = {"l": "left", "r": "right", "left": "left", "right": "right"}
 WORDS = {"kne": "knee", "ank": "ankle", "sho": "shoulder", "elb": "elbow", "wri": "wrist"}
 LIMB_WORDS = ("hip", "knee", "ankle", "foot", "shoulder", "elbow", "wrist", *WORDS)
-GLUED = {side + word: (side, word) for side in "lr" for word in LIMB_WORDS}  # rhip, lsho
-MIDDLE_OF_HIPS = ("hip", "hips", "root", "mid_hip", "midhip", "hip_center", "center_hip")
+SIDED_WORDS = (*LIMB_WORDS, "eye", "ear", "heel", "toe", "hand")
+GLUED: dict[str, tuple[str, ...]] = {side + word: (side, word) for side in "lr" for word in SIDED_WORDS}  # rhip, lsho
+GLUED |= {f"{side}{size}toe": (side, size, "toe") for side in "lr" for size in ("big", "small")}
+SAME = {  # one joint under several names, whatever the list
+    **dict.fromkeys(("hip", "hips", "root", "mid_hip", "midhip", "hip_center", "center_hip", "body_center"), "pelvis"),
+    **dict.fromkeys(("top_head", "headtop"), "head_top"),
+    **dict.fromkeys(("bottom_head", "head_bottom", "upperneck"), "upper_neck"),
+}
+MIN_LIMB_JOINTS = 6  # fewer are nobody's pose
 
 FEET = {"left_foot": "left_ankle", "right_foot": "right_ankle"}
 H36M = {
@@ -40,6 +48,8 @@ WAYS: dict[str, tuple[dict[str, str], ...]] = {  # by skeleton: other words for 
         {**H36M, "neck": "thorax", "nose": "neck"},
         {**H36M, "neck": "thorax", "head": "neck"},
     ),
+    "body25b": ({"upper_neck": "neck", "head_top": "head"}, {}),
+    "mpii16": ({}, {"neck": "upper_neck", "head": "head_top"}, {"neck": "upper_neck"}, {"chest": "thorax"}),
     "humaneva15": ({**FEET, "neck": "thorax", "chest": "thorax", "head_top": "head"}, SEGMENT_ENDS),
 }
 # A list with these besides a skeleton's joints is that skeleton: OpenPose BODY_25B is COCO with feet and neck.
@@ -56,7 +66,7 @@ def spelled(joint: str) -> str:
         words = list(GLUED[words[0]])
     sides = [SIDES[word] for word in words if word in SIDES]
     name = "_".join(sides + [WORDS.get(word, word) for word in words if word not in SIDES])
-    return "pelvis" if name in MIDDLE_OF_HIPS else name
+    return SAME.get(name, name)
 
 
 def recognise(joints: Sequence[str]) -> tuple[Skeleton, list[int]]:
@@ -64,17 +74,46 @@ def recognise(joints: Sequence[str]) -> tuple[Skeleton, list[int]]:
 
     Raises DatasetError naming what is unknown or missing, and the skeletons that are known.
     """
+    found = _named(joints, {}) or _named(joints, MAY_BE_LEFT_OUT)
+    if found is None:
+        raise DatasetError(_unknown(joints))
+    return found
+
+
+def skeleton_of(joints: Sequence[str]) -> tuple[Skeleton, list[int]]:
+    """As `recognise`, of any list: one that is no known skeleton's, whole, becomes one of its own, in its own order.
+
+    Joints that nothing is known of stand in it under their own names. Raises DatasetError when fewer than
+    MIN_LIMB_JOINTS limb joints are known, or one is there twice.
+    """
+    found = _named(joints, {})
+    if found is not None:
+        return found
+    names = [spelled(joint) or joint for joint in joints]
+    limbs = [name for name in names if name in LIMB_JOINTS]
+    if len(set(limbs)) < MIN_LIMB_JOINTS:
+        raise DatasetError(
+            f"of its {len(joints)} joints ({_shortened(joints)}) {len(set(limbs))} are known limb joints, and "
+            f"{MIN_LIMB_JOINTS} are needed; names are such as left_wrist, LWrist or l_wrist"
+        )
+    if len(set(limbs)) != len(limbs):
+        raise DatasetError(_unknown(joints))
+    apart = [name if names.index(name) == place else f"{name}_{place}" for place, name in enumerate(names)]
+    return skeleton_among(f"unnamed{len(apart)}", tuple(apart)), list(range(len(apart)))
+
+
+def _named(joints: Sequence[str], may_be_left_out: dict[str, set[str]]) -> tuple[Skeleton, list[int]] | None:
+    """The known skeleton whose joints these are, besides those that may be left out, and where each is."""
     names = [spelled(joint) for joint in joints]
-    for may_be_left_out in ({}, MAY_BE_LEFT_OUT):
-        for skeleton in SKELETONS.values():
-            wanted = [spelled(joint) for joint in skeleton.joints]
-            for way in WAYS.get(skeleton.name, ({},)):
-                ours = [way.get(name, name) for name in names]
-                extra = sorted(set(ours) - set(wanted))
-                whole = set(wanted) <= set(ours) and len(set(ours)) == len(ours)
-                if whole and set(extra) <= may_be_left_out.get(skeleton.name, set()):
-                    return skeleton, [ours.index(name) for name in wanted]
-    raise DatasetError(_unknown(joints))
+    for skeleton in SKELETONS.values():
+        wanted = [spelled(joint) for joint in skeleton.joints]
+        for way in WAYS.get(skeleton.name, ({},)):
+            ours = [way.get(name, name) for name in names]
+            extra = set(ours) - set(wanted)
+            whole = set(wanted) <= set(ours) and len(set(ours)) == len(ours)
+            if whole and extra <= may_be_left_out.get(skeleton.name, set()):
+                return skeleton, [ours.index(name) for name in wanted]
+    return None
 
 
 def places_in(joints: Sequence[str], target: Skeleton) -> list[int | None]:
@@ -92,6 +131,10 @@ def places_in(joints: Sequence[str], target: Skeleton) -> list[int | None]:
         same = source.name == target.name
         return [known.get(name) if same or name not in DIFFER else None for name in map(spelled, target.joints)]
     return [names.index(name) if name in names else None for name in map(spelled, target.joints)]
+
+
+def _shortened(joints: Sequence[str]) -> str:
+    return ", ".join(joints[:5]) + (", …" if len(joints) > 5 else "")
 
 
 def _unknown(joints: Sequence[str]) -> str:
