@@ -9,6 +9,8 @@ import numpy as np
 from nodes.wire.messages import (
     CameraHealth,
     CameraInput,
+    Expected,
+    ExpectedView,
     FusionHealth,
     Keypoints2D,
     Message,
@@ -119,6 +121,23 @@ def fusion_health(source: str = "fusion", seq: int = 7, **changes: Any) -> Fusio
     return FusionHealth(**{**content, **changes})
 
 
+def expected_view(people: int = 2, **changes: Any) -> ExpectedView:
+    """People side by side, who walk to the right."""
+    circles = np.array([(160 + 128 * k, 240, 96, 0.125) for k in range(people)], dtype=np.float32).reshape(people, 4)
+    content: dict[str, Any] = {
+        "size_wh": (640, 480),
+        "ids": np.arange(12, 12 + people, dtype=np.int64),
+        "circles": circles,
+        "velocity_px_s": np.full((people, 2), (64, 0), dtype=np.float32),
+    }
+    return ExpectedView(**{**content, **changes})
+
+
+def expected(source: str = "fusion", seq: int = 7, **changes: Any) -> Expected:
+    cameras = {"left": expected_view(), "right": expected_view(people=0)}
+    return Expected(**{**stamps(source, seq), "cameras": cameras, **changes})
+
+
 def session(source: str = "run_system", seq: int = 7, **changes: Any) -> Session:
     return Session(**{**stamps(source, seq), "start_ns": START_NS, **changes})
 
@@ -132,6 +151,7 @@ SAMPLES: dict[str, Message] = {
     "keypoints_of_nobody": keypoints(people=0),
     "pose": pose(),
     "pose_of_nobody": pose(people=(), valid=False, left_out={}),
+    "expected": expected(),
     "camera_health": camera_health(),
     "camera_health_unknown": CameraHealth(**stamps(), state="starting"),
     "fusion_health": fusion_health(),

@@ -165,6 +165,31 @@ class FusionHealth(Message):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class ExpectedView(Record):
+    """Where the followed people will be in one camera's picture; those who will not be in it are absent. K may be 0.
+
+    size_wh: of the picture that pixels refer to. ids: (K,) of Person3D. circles: (K, 4) around whole bodies, however
+    much of them the picture holds: middle of the hips x, y and farthest joint from there in px; the angle from the
+    picture's up to the spine, clockwise in radians. velocity_px_s: (K, 2) of the middle of the hips.
+    """
+
+    size_wh: tuple[int, ...] = wire(PICTURE_WH)
+    ids: npt.NDArray[np.int64] = wire(Array("<i8", ("K",)))
+    circles: F32 = wire(Array("<f4", ("K", 4)))
+    velocity_px_s: F32 = wire(Array("<f4", ("K", 2)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Expected(Message):
+    """Fusion to the cameras: where to look for whom at captured_ns; each camera goes on from there to its own frame.
+
+    cameras: a view for each camera that fusion knows, also when nobody is expected there.
+    """
+
+    cameras: dict[str, ExpectedView] = wire(Table(Part(ExpectedView)))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Session(Message):
     """Time zero of recorded and virtual sources: a frame at t in its file was captured at start_ns + t.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nodes.wire.errors import WireError
 from nodes.wire.messages import (
     CameraHealth,
+    Expected,
     FusionHealth,
     Keypoints2D,
     Message,
@@ -34,6 +35,7 @@ class Topic:
 TOPICS = (
     Topic("keypoints", Keypoints2D, expected_hz=30.0, logged=True, newest_only=False),
     Topic("pose", Pose3D, expected_hz=30.0, logged=True, newest_only=False),
+    Topic("expected", Expected, expected_hz=30.0, logged=False, newest_only=True),
     Topic("camera_health", CameraHealth, expected_hz=4.0, logged=True, newest_only=False),
     Topic("fusion_health", FusionHealth, expected_hz=5.0, logged=True, newest_only=False),
     Topic("session", Session, expected_hz=2.0, logged=True, newest_only=True),
