@@ -8,13 +8,12 @@ system has to. A point that a method does not report counts as 300 mm in the las
 means over the frames: on this machine as it is ("ms a frame"), and with every core kept busy by another process, as
 detectors do in a live system ("busy ms").
 
-Pose2Sim's rule is rebuilt from its documentation: weighted linear triangulation, and while the mean reprojection error
-is over 15 px, all subsets with one camera fewer, down to two. aniposelib's plain triangulation spreads over threads by
-default; it is also measured on one.
+Pose2Sim's rule is rebuilt from its documentation (`benchmarks.fusion_peers`): weighted linear triangulation, and while
+the mean reprojection error is over 15 px, all subsets with one camera fewer, down to two. aniposelib's plain
+triangulation spreads over threads by default; it is also measured on one.
 """
 
 import contextlib
-import itertools
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import fusion_peers
 from benchmarks.report import Report, parser, refuse
 from benchmarks.scenes import Faults, landmarks_at, observe, random_rig
 from calibration.rig import CameraRig
@@ -38,7 +38,6 @@ Sample = tuple[CameraRig, F64, F64]  # rig, keypoints_px (C, J, 2), truth in met
 
 UNREPORTED_MM = 300.0
 N_RIGS = 10
-POSE2SIM_THRESHOLD_PX = 15.0
 FAULTS = Faults(noise_px=3.0, outlier_share=0.2, outlier_px=100.0)
 
 
@@ -49,33 +48,18 @@ def ours(rig: CameraRig) -> Method:
 
 
 def plain_dlt(rig: CameraRig) -> Method:
-    """Textbook linear triangulation, one singular value decomposition a joint."""
-    matrices = [camera.K @ camera.T_cam_world[:3] for camera in rig.cameras]
-
-    def method(keypoints_px: F64) -> F64:
-        return np.stack([_dlt(matrices, keypoints_px[:, j]) for j in range(keypoints_px.shape[1])])
-
-    return method
+    """Textbook linear triangulation, all joints at once."""
+    return lambda keypoints_px: fusion_peers.dlt(_sightings(rig, keypoints_px))
 
 
 def pose2sim_rule(rig: CameraRig) -> Method:
-    """Drop cameras until the mean reprojection error is below the threshold."""
-    matrices = [camera.K @ camera.T_cam_world[:3] for camera in rig.cameras]
+    """Drop cameras until the mean reprojection error is below the threshold, all joints at once."""
+    return lambda keypoints_px: fusion_peers.pose2sim_rule(_sightings(rig, keypoints_px))
 
-    def one_joint(keypoints_px: F64) -> F64:
-        best_px, best = np.inf, np.full(3, np.nan)
-        for n_off in range(len(matrices) - 1):
-            for off in itertools.combinations(range(len(matrices)), n_off):
-                kept = [c for c in range(len(matrices)) if c not in off]
-                point = _dlt([matrices[c] for c in kept], keypoints_px[kept])
-                error_px = float(np.mean([_error_px(matrices[c], point, keypoints_px[c]) for c in kept]))
-                if error_px < best_px:
-                    best_px, best = error_px, point
-            if best_px <= POSE2SIM_THRESHOLD_PX:
-                return best
-        return np.full(3, np.nan)
 
-    return lambda keypoints_px: np.stack([one_joint(keypoints_px[:, j]) for j in range(keypoints_px.shape[1])])
+def _sightings(rig: CameraRig, keypoints_px: F64) -> fusion_peers.Sightings:
+    by_joint = keypoints_px.swapaxes(0, 1)
+    return fusion_peers.Sightings.of(rig, by_joint, np.ones(by_joint.shape[:2]))
 
 
 def aniposelib_plain(rig: CameraRig) -> Method:
@@ -106,17 +90,6 @@ def _aniposelib(rig: CameraRig) -> Any:
             for camera in rig.cameras
         ]
     )
-
-
-def _dlt(matrices: list[F64], keypoints_px: F64) -> F64:
-    rows = [(kp[axis] * P[2] - P[axis]) for P, kp in zip(matrices, keypoints_px, strict=True) for axis in range(2)]
-    point = np.linalg.svd(np.stack(rows))[2][-1]
-    return np.asarray(point[:3] / point[3])
-
-
-def _error_px(P: F64, point_m: F64, keypoint_px: F64) -> float:
-    projected = P @ np.append(point_m, 1.0)
-    return float(np.hypot(*(projected[:2] / projected[2] - keypoint_px)))
 
 
 def measure(
