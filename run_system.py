@@ -32,12 +32,15 @@ TABLE = (
     Row("{camera}", "nodes.camera", _camera, lambda setup, camera: camera not in setup.by_hand),
 )
 
+NEEDED_OFFLINE = ("numpy", "msgpack", "pydantic", "yaml", "tomli_w", "numba", "scipy")  # to fuse recordings
+
 EXAMPLES = """\
 examples:
   python run_system.py                                        the demo: four rendered cameras, no hardware
   python run_system.py demo --headless --seconds 20 --summary s.json
   python run_system.py doctor --config my.yaml                what is missing on this machine
   python run_system.py live --config my.yaml                  your cameras (start from configs/webcams.yaml)
+  python run_system.py reprocess walk.npz --out walk_3d.npz   recorded 2D detections, through the same stages
 
 Ctrl-C stops everything in order; a second Ctrl-C hurries. Your own program reads the 3D stream with
   from nodes.wire.client import PoseClient
@@ -51,11 +54,23 @@ def main(arguments: list[str] | None = None) -> int:
         from nodes.system.doctor import doctor
 
         return doctor(options.config)
+    if options.command == "reprocess":
+        return _reprocess(options)
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print(f'{", ".join(missing)} not installed; this mends it: pip install "livepose3d[live]"', file=sys.stderr)
         return 2
     return _live(options)
+
+
+def _reprocess(options: argparse.Namespace) -> int:
+    missing = [name for name in NEEDED_OFFLINE if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f'{", ".join(missing)} not installed; this mends it: pip install "livepose3d[fusion]"', file=sys.stderr)
+        return 2
+    from nodes.reprocess import reprocess
+
+    return reprocess(options.sequence, options.out, options.settings, not options.no_lifter)
 
 
 def demo_config() -> Path:
@@ -106,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="four rendered cameras that ship with the project; tells its own error")
     live = commands.add_parser("live", help="the cameras of a configuration file")
     doctor = commands.add_parser("doctor", help="check this machine: every line is ok, or says what to do")
+    _add_reprocess(commands)
     demo.set_defaults(config=demo_config())
     live.add_argument("--config", type=Path, required=True, help="YAML file; see configs/webcams.yaml")
     doctor.add_argument("--config", type=Path, help="check also its cameras, calibration and ports")
@@ -120,6 +136,41 @@ def _parser() -> argparse.ArgumentParser:
             help="the hub uses ports N and N+1 in place of the configured ones",
         )
     return parser
+
+
+REPROCESS = """\
+Fuse recorded 2D detections of calibrated cameras into 3D, through exactly the stages of the live system.
+
+SEQ.npz is a neutral multi-view file: cameras with K, dist, R, t and image_size, joint names, and keypoints2d (frames,
+cameras, detections, joints, 3). Whose detection is whose is found out, and joints may be any detector's: COCO-17,
+BODY_25, BODY_25B, MediaPipe-33, Halpe-26, MPII-16, or others by their names. Row t of OUT.npz is row t of SEQ.npz."""
+
+REPROCESS_EXAMPLES = """\
+examples:
+  python run_system.py reprocess walk.npz --out walk_3d.npz
+  python run_system.py reprocess walk.npz --out walk_3d.npz --settings my.yaml    its `fusion:` settings
+  python -m nodes.evaluate walk_3d.npz walk.npz --json scores.json                against the truth in walk.npz
+
+docs/reprocess.md has the arrays of both files and says what each score means."""
+
+
+def _add_reprocess(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    reprocess = commands.add_parser(
+        "reprocess",
+        help="recorded 2D detections of calibrated cameras to 3D, through the live stages",
+        description=REPROCESS,
+        epilog=REPROCESS_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reprocess.add_argument("sequence", type=Path, metavar="SEQ.npz", help="the detections")
+    reprocess.add_argument("--out", type=Path, required=True, metavar="OUT.npz", help="where the 3D goes")
+    reprocess.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE.yaml",
+        help="a configuration, of which `fusion:` is used",
+    )
+    reprocess.add_argument("--no-lifter", action="store_true", help="geometry alone, without the lifter's prior")
 
 
 def _given(arguments: Sequence[str] | None) -> bool:
