@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks import fusion
 from benchmarks import fusion_peers as peers
 from benchmarks import fusion_scenes as scenes
 from lifter.datasets.motion_file import Clip
@@ -103,3 +104,47 @@ def test_robust_peers_report_nothing_where_two_views_disagree(window, method):
     across = keypoints_px[:, 1] + 200.0 * np.array([[0.0, 1.0]])  # up and down the picture: off the epipolar line
     keypoints_px[:, 1] = across
     assert np.isnan(method(peers.Sightings.of(rig, keypoints_px, confidence))).all()
+
+
+def judged(scene, joints_m, sigma_m=np.nan):
+    nobody = np.zeros(len(joints_m), dtype=np.bool_)
+    return fusion.Trial([scene], {"it": [fusion.Estimate(joints_m, np.full(joints_m.shape[:2], sigma_m), nobody)]})
+
+
+def test_an_unreported_joint_counts_as_300_mm(window):
+    scene = scenes.seen(window, 2)
+    joints_m = scene.truth_m()
+    joints_m[:, :4] = np.nan  # the pelvis, too: nothing can be told relative to it
+    trial = judged(scene, joints_m)
+    assert trial.mean_mm("it") == pytest.approx(300 * 4 / 17)
+    assert trial.reported("it") == pytest.approx(100 * 13 / 17)
+    assert trial.relative_mm("it") == 300.0
+
+
+def test_a_shift_is_no_relative_error(window):
+    scene = scenes.seen(window, 2)
+    trial = judged(scene, scene.truth_m() + np.array([0.03, 0.0, 0.04]))
+    assert trial.mean_mm("it") == pytest.approx(50.0)
+    assert trial.relative_mm("it") == pytest.approx(0.0, abs=1e-9)
+
+
+def test_an_honest_sigma_scores_one(window):
+    scene = scenes.seen(window, 2)
+    truth_m = scene.truth_m()
+    joints_m = truth_m + np.random.default_rng(0).normal(0.0, 0.02, truth_m.shape)
+    assert judged(scene, joints_m, 0.02).honesty("it") == pytest.approx(1.0, abs=0.1)
+
+
+def test_lag_is_found(window):
+    scene = scenes.seen(window, 2)
+    assert judged(scene, scene.truth_m(later_ms=-35.0)).lag_ms("it") == 35.0
+
+
+def test_a_jump_after_a_time_unreported_is_one(window):
+    scene = scenes.one_view(scenes.seen(window, 4))
+    joints_m = scene.truth_m()
+    assert judged(scene, joints_m).jump_mm("it") == 0.0
+    alone = np.flatnonzero(scenes.alone(scene))
+    joints_m[alone[:-30]] += [0.0, 0.2, 0.0]
+    joints_m[alone[-30:]] = np.nan
+    assert judged(scene, joints_m).jump_mm("it") == pytest.approx(200.0, abs=30.0)
