@@ -136,6 +136,10 @@ class Detector(Section):
     )
     min_detection_confidence: float = Field(0.5, ge=0, le=1)
     min_tracking_confidence: float = Field(0.5, ge=0, le=1)
+    feedback: bool = Field(True, description="look where fusion expects people; needed for several. docs/detection.md")
+    search_every: PositiveInt = Field(
+        6, description="frames: with feedback, how often to look for newcomers; each look costs about one person more"
+    )
 
     @property
     def skeleton(self) -> str:

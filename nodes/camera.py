@@ -20,13 +20,14 @@ from nodes.camera_ledger import CameraLedger
 from nodes.capture import Capture
 from nodes.detect.detector import Detections, Detector
 from nodes.detect.opening import open_detector
+from nodes.detect.regions import Regions, regions_at
 from nodes.playback import FusionFollower, wait_for_start
 from nodes.preview import PreviewMaker
 from nodes.sources.opening import open_source
 from nodes.sources.source import Frame, SourceError
-from nodes.wire.bus import Publisher, now_ns
+from nodes.wire.bus import Publisher, latest, now_ns
 from nodes.wire.errors import WireError
-from nodes.wire.messages import Keypoints2D
+from nodes.wire.messages import Expected, Keypoints2D
 
 HEALTH_EVERY_NS = 250_000_000
 TAKE_TIMEOUT_S = 0.1
@@ -56,6 +57,24 @@ class Options:
         return isinstance(self.source, schema.VideoSource | schema.VirtualSource) and self.source.pace == "pipeline"
 
 
+class Feedback:
+    """The newest word of fusion about where to look; never waited for."""
+
+    def __init__(self, camera: str, hub_out: str) -> None:
+        self._camera = camera
+        self._inbox = latest(Expected, hub_out=hub_out, source="fusion")
+        self._newest: Expected | None = None
+
+    def regions(self, frame: Frame) -> Regions | None:
+        """Where to look in this frame; None while fusion is silent."""
+        self._newest = self._inbox.receive(timeout_ms=0) or self._newest
+        height, width = frame.image_rgb.shape[:2]
+        return regions_at(self._newest, self._camera, frame.captured_ns, (width, height))
+
+    def close(self) -> None:
+        self._inbox.close()
+
+
 class CameraNode:
     """The loop's state: what is open, what was counted, what is due."""
 
@@ -66,6 +85,7 @@ class CameraNode:
         self._ledger = CameraLedger(options.camera, options.source)
         self._preview = PreviewMaker(options.camera, options.config.preview)
         self._capture: Capture | None = None
+        self._feedback = Feedback(options.camera, options.hub_outer) if options.config.detector.feedback else None
         self._health_due_ns = 0
         self._sent = 0
 
@@ -84,8 +104,9 @@ class CameraNode:
             raise
         finally:
             self._capture.close()
-            if follower:
-                follower.close()
+            for inbox in (follower, self._feedback):
+                if inbox:
+                    inbox.close()
 
     def _work_off(self, capture: Capture, follower: FusionFollower | None) -> None:
         """Handle frames until the source has ended and all of its frames are taken."""
@@ -124,7 +145,8 @@ class CameraNode:
 
     def _handle(self, frame: Frame) -> None:
         started_ns = now_ns()
-        detections = self._detector.detect(frame)
+        regions = self._feedback.regions(frame) if self._feedback else None
+        detections = self._detector.detect(frame, regions)
         message = self._message(frame, detections, {"queue": started_ns - frame.captured_ns})
         sent = self._publisher.send(message)
         self._sent += 1
@@ -147,6 +169,7 @@ class CameraNode:
             keypoints_px=detections.keypoints_px.astype(np.float32),
             confidence=detections.confidence.astype(np.float32),
             stages_ns=stages_ns,
+            asked_ids=detections.asked_ids,
         )
 
     def _say_health(self, state: str = "", note: str = "") -> None:
