@@ -1,0 +1,125 @@
+"""Several actors before several cameras, their detections in any order, missed and false ones among them; for tests."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.rig import CameraRig
+from calibration.synthetic import ring_rig
+from calibration.triangulate import RigArrays
+from calibration.triangulate_kernel import undistort
+from lifter.skeleton import MEDIAPIPE33
+from lifter.synthetic import MOTIONS, SYNTHETIC_JOINTS, Body, Motion, joints_at
+from lifter.synthetic_motions import alternating_steps, keyed_root
+from nodes.stages.matching import Detected
+
+LANDMARKS = [SYNTHETIC_JOINTS.index(joint) for joint in MEDIAPIPE33.joints]
+WALK_S, WALK_M = 4.0, 4.0
+STRAIGHT = Motion(
+    "straight",
+    2 * WALK_S,
+    keyed_root(((0.0, (-WALK_M / 2, 0.0, 0.0)), (WALK_S, (WALK_M / 2, 0.0, 0.0)), (2 * WALK_S, (2.0, 0.0, 0.0))), 8.0),
+    alternating_steps(0, 0.1, 8, WALK_S / 8),
+)
+FOCAL_PX = 900.0
+SIZE_WH = (1280, 960)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody of a stature who does a motion, shifted in time, turned about and moved to a place on the floor."""
+
+    motion: Motion = MOTIONS["walk"]
+    stature_m: float = 1.75
+    place_m: tuple[float, float] = (0.0, 0.0)
+    yaw: float = 0.0
+    after_s: float = 0.0
+
+    def joints_m(self, t_s):
+        """(T, 33, 3) world."""
+        joints_m = joints_at(self.motion, np.atleast_1d(t_s) + self.after_s, Body.of_stature(self.stature_m))
+        cos, sin = np.cos(self.yaw), np.sin(self.yaw)
+        turned = joints_m[:, LANDMARKS] @ np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
+        return turned + np.array([*self.place_m, 0.0])
+
+
+def actors(n: int, apart_m: float = 1.2, seed: int = 0) -> list[Actor]:
+    """n people who do different things, on a grid."""
+    rng = np.random.default_rng(seed)
+    wide = int(np.ceil(np.sqrt(n)))
+    names = ("reach", "crouch", "turn", "demo")
+    return [
+        Actor(
+            MOTIONS[names[i % 4]],
+            float(rng.uniform(1.55, 1.95)),
+            (apart_m * (i % wide - (wide - 1) / 2), apart_m * (i // wide - (wide - 1) / 2)),
+            float(rng.uniform(-3, 3)),
+            float(rng.uniform(0, 8)),
+        )
+        for i in range(n)
+    ]
+
+
+def crossing(apart_m: float = 0.6) -> list[Actor]:
+    """Two who walk towards each other and pass at a distance, in the middle after two seconds."""
+    return [
+        Actor(STRAIGHT, 1.8, (0.0, apart_m / 2)),
+        Actor(STRAIGHT, 1.65, (0.0, -apart_m / 2), np.pi, 0.23),
+    ]
+
+
+def rig_of(n_cameras: int, radius_m: float = 5.0) -> CameraRig:
+    return ring_rig(n_cameras, radius_m, 2.2, SIZE_WH, FOCAL_PX)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the cameras see, and of whom: who (C, P), -1 for a false detection."""
+
+    detected: Detected
+    who: npt.NDArray[np.int64]
+    arrays: RigArrays
+
+
+def look(rig, joints_m, rng, *, noise_px=3.0, missed=0.0, false=0, false_joints="people", keep_order=False) -> Seen:
+    """Detections of people (K, 33, 3) in all cameras, in an order of their own; `false` people that are not there."""
+    keypoints_px = rig.project(joints_m)  # (C, K, J, 2)
+    n_cameras, n_people, n_joints = keypoints_px.shape[:3]
+    shown = np.isfinite(keypoints_px).all((-1, -2)) & (rng.random((n_cameras, n_people)) >= missed)
+    phantoms = [phantom(rig, rng, false_joints) for _ in range(false * n_cameras)]
+    n_found = n_people + false
+    found_px = np.full((n_cameras, n_found, n_joints, 2), np.nan)
+    who = np.full((n_cameras, n_found), -1)
+    for c in range(n_cameras):
+        order = np.arange(n_found) if keep_order else rng.permutation(n_found)
+        for slot, k in enumerate(order):
+            if k < n_people and shown[c, k]:
+                found_px[c, slot], who[c, slot] = keypoints_px[c, k], k
+            elif k >= n_people:
+                found_px[c, slot] = phantoms[c * false + k - n_people][c]
+    found_px += rng.normal(0, noise_px, found_px.shape)
+    return Seen(detected(rig, found_px), who, RigArrays.of(rig))
+
+
+def phantom(rig, rng, kind):
+    """(C, J, 2) pixels: a person somewhere in the room, other in each call; or joints anywhere in the picture."""
+    if kind == "anywhere":
+        return rng.uniform((0, 0), SIZE_WH, (len(rig.cameras), 33, 2))
+    place = tuple(rng.uniform(-2.0, 2.0, 2))
+    actor = Actor(MOTIONS["demo"], float(rng.uniform(1.5, 2.0)), place, float(rng.uniform(-3, 3)))
+    return rig.project(actor.joints_m(rng.uniform(0, 14)))[:, 0]
+
+
+def detected(rig, found_px, confidence=None, asked_ids=None) -> Detected:
+    """As association is handed it; found_px (C, P, J, 2)."""
+    arrays = RigArrays.of(rig)
+    n_cameras, n_found, n_joints = found_px.shape[:3]
+    flat = np.ascontiguousarray(found_px.reshape(n_cameras, n_found * n_joints, 2))
+    rays = undistort(arrays.K, arrays.dist8, flat).reshape(found_px.shape)
+    sure = np.isfinite(rays).all(-1).astype(np.float64)
+    return Detected(
+        rays,
+        sure if confidence is None else confidence,
+        np.full((n_cameras, n_found), -1) if asked_ids is None else asked_ids,
+    )
