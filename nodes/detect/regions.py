@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nodes.wire.messages import Expected
+from nodes.wire.messages import MAX_PEOPLE, Expected
 
 # Fusion speaks at every tick; silent for longer it is down. A lossless source may be half a second ahead of it.
 STALE_NS = 600_000_000
+MIN_RADIUS_PX = 4.0
+MAX_RADIUS = 5.0  # of the picture's longer side; whoever is nearer fills it
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,11 @@ def regions_at(expected: Expected | None, camera: str, captured_ns: int, size_wh
     if expected is None or abs(captured_ns - expected.captured_ns) > STALE_NS:
         return None
     view = expected.cameras.get(camera)
-    if view is None or view.size_wh != size_wh or not len(view.ids) == len(view.circles) == len(view.velocity_px_s):
+    if view is None or view.size_wh != size_wh:
         return None
     circles = view.circles.astype(np.float64)
     circles[:, :2] += view.velocity_px_s.astype(np.float64) * ((captured_ns - expected.captured_ns) * 1e-9)
-    usable = np.isfinite(circles).all(axis=1) & (circles[:, 2] > 1.0)
-    return Regions(view.ids[usable], circles[usable])
+    largest_px = MAX_RADIUS * max(size_wh)
+    usable = (np.abs(circles[:, :2]) < largest_px).all(axis=1) & np.isfinite(circles[:, 3])
+    usable &= (circles[:, 2] > MIN_RADIUS_PX) & (circles[:, 2] < largest_px)
+    return Regions(view.ids[usable][:MAX_PEOPLE], circles[usable][:MAX_PEOPLE])
