@@ -17,7 +17,6 @@ from configs.errors import ConfigError
 from configs.load import explain
 from configs.schema import Fusion, Section
 from lifter.datasets.errors import DatasetError
-from lifter.datasets.joint_names import skeleton_of
 from lifter.errors import LifterError
 from lifter.runtime import Lifter, load
 from lifter.skeleton import Skeleton
@@ -45,7 +44,6 @@ class Reprocessed:
 
     result: Result
     lifter: str  # what it ran on, or why there was none
-    skeleton: Skeleton
 
 
 def reprocess(path: Path, out: Path, settings: Path | None, use_lifter: bool) -> int:
@@ -67,23 +65,21 @@ def reprocess(path: Path, out: Path, settings: Path | None, use_lifter: bool) ->
 
 
 def run(sequence: Sequence, settings: Fusion, use_lifter: bool = True, progress: Progress | None = None) -> Reprocessed:
-    """Fuse a sequence at the moments of its rows. Raises DatasetError when its joints are not understood."""
-    skeleton, order = skeleton_of(sequence.joints)
+    """Fuse a sequence at the moments of its rows."""
+    rig, skeleton = sequence.rig, sequence.skeleton
     settings = offline(settings, sequence.fps)
     stream = stream_of(sequence)
     lifter, told = _lifter(skeleton) if use_lifter else (None, "off")
-    rig = sequence.rig
     pipeline = FusionPipeline(
         rig, rig.names, settings, skeleton, lifter=lifter, ticks_ns=tuple(stream.ticks_ns.tolist())
     )
     max_gap_ns = round(settings.synchroniser.max_gap_ms * 1e6)
-    messages: Messages = messages_of(sequence, stream, skeleton.name, order, max_gap_ns)
+    messages: Messages = messages_of(sequence, stream, max_gap_ns)
     if progress is not None:
         messages = progress(messages, sequence.keypoints.shape[0] * sequence.keypoints.shape[1])
     poses = [pose for message in messages for pose in pipeline.push(message)]
     poses += pipeline.finish()
-    result = result_of(poses, sequence.times_ns, stream.shift_ns, sequence.joints, order, skeleton.name, rig.names)
-    return Reprocessed(result, told, skeleton)
+    return Reprocessed(result_of(poses, sequence, stream.shift_ns), told)
 
 
 def offline(settings: Fusion, fps: float) -> Fusion:
@@ -125,7 +121,7 @@ def summary(done: Reprocessed, out: Path) -> str:
     return (
         f"{out}: {rows} rows, {people} {'person' if people == 1 else 'people'}, somebody in "
         f"{present.any(axis=1).mean():.0%} of the rows, {reported:.1%} of their {joints} joints reported "
-        f"({done.skeleton.name}); lifter: {done.lifter}"
+        f"({x.skeleton}); lifter: {done.lifter}"
     )
 
 

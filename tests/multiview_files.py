@@ -12,7 +12,18 @@ from lifter.datasets.recording import Recording
 from lifter.skeleton import H36M17
 from lifter.synthetic import MOTIONS, SYNTHETIC_JOINTS, joints_at
 
-ELSEWHERE = {"spine": ("pelvis", "chest"), "thorax": ("chest", "chest"), "hip": ("pelvis", "pelvis")}
+ELSEWHERE = {
+    **{"spine": ("pelvis", "chest"), "thorax": ("chest", "chest"), "hip": ("pelvis", "pelvis")},
+    **{"upper_neck": ("neck", "head"), "head_top": ("head", "head")},
+    **{
+        f"{side}_{joint}": (f"{side}_{a}", f"{side}_{b}")
+        for side in ("left", "right")
+        for joint, a, b in (
+            *(("toe", "foot_index", "foot_index"), ("big_toe", "foot_index", "foot_index")),
+            *(("small_toe", "foot_index", "heel"), ("hand", "index", "index")),
+        )
+    },
+}
 
 
 def truth_m(skeleton, n_frames=12, fps=30.0):

@@ -48,10 +48,8 @@ def stream_of(sequence: Sequence) -> Stream:
     return Stream(captured_ns, sequence.times_ns + shift_ns, shift_ns)
 
 
-def messages_of(
-    sequence: Sequence, stream: Stream, skeleton: str, order: list[int], max_gap_ns: int
-) -> Iterator[Keypoints2D | CameraHealth]:
-    """All cameras' messages by time of capture. order: where in the file each joint of the skeleton is."""
+def messages_of(sequence: Sequence, stream: Stream, max_gap_ns: int) -> Iterator[Keypoints2D | CameraHealth]:
+    """All cameras' messages by time of capture. max_gap_ns: a camera that is silent for longer is not waited for."""
     seq = dict.fromkeys(sequence.rig.names, 0)
     for at_ns, ends, c, t in _events(stream, max_gap_ns):
         camera, name = sequence.rig.cameras[c], sequence.rig.names[c]
@@ -60,10 +58,10 @@ def messages_of(
         if ends:
             yield CameraHealth(**stamps, state="ended")
         else:
-            keypoints_px, confidence = _people(sequence.keypoints[t, c][:, order])
+            keypoints_px, confidence = _people(sequence.keypoints[t, c][:, sequence.order])
             yield Keypoints2D(
                 **stamps,
-                skeleton=skeleton,
+                skeleton=sequence.skeleton.name,
                 size_wh=camera.size_wh,
                 keypoints_px=keypoints_px,
                 confidence=confidence,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lifter.datasets.errors import DatasetError
-from nodes.offline.sequence import Arrays, names, opened
+from nodes.offline.sequence import Arrays, Sequence, names, opened
 from nodes.wire.messages import Origin, Pose3D
 
 F32 = npt.NDArray[np.float32]
@@ -37,19 +37,9 @@ class Result:
     cameras: tuple[str, ...]
 
 
-def result_of(
-    poses: Rows[Pose3D],
-    times_ns: I64,
-    shift_ns: int,
-    joints: tuple[str, ...],
-    order: list[int],
-    skeleton: str,
-    cameras: tuple[str, ...],
-) -> Result:
-    """Poses at some of the rows' moments (T,), which are shift_ns later in them, as arrays over all rows.
-
-    order: where in `joints` each joint of the poses' skeleton belongs.
-    """
+def result_of(poses: Rows[Pose3D], sequence: Sequence, shift_ns: int) -> Result:
+    """Poses at the moments of some of a sequence's rows, which are shift_ns later in them, as arrays over all rows."""
+    times_ns, joints, order = sequence.times_ns, sequence.joints, sequence.order
     row_at = {int(moment) + shift_ns: row for row, moment in enumerate(times_ns)}
     ids = list(dict.fromkeys(person.id for pose in poses for person in pose.people))
     shape = (len(times_ns), len(ids), len(joints))
@@ -62,8 +52,8 @@ def result_of(
         views=np.zeros(shape, dtype=np.uint32),
         origin=np.zeros(shape, dtype=np.uint8),
         reprojection_px=np.full(shape, np.nan, dtype=np.float32),
-        skeleton=skeleton,
-        cameras=cameras,
+        skeleton=sequence.skeleton.name,
+        cameras=sequence.rig.names,
     )
     column = {person_id: p for p, person_id in enumerate(ids)}
     for pose in poses:

@@ -77,7 +77,7 @@ def mean(x: npt.NDArray[Any]) -> float:
 def pcp3d(paired: Paired, strict: bool) -> dict[str, Any]:
     """Share of correct limbs, by actor and by part of the body.
 
-    strict: both ends within half the limb's true length. Else their mean is, as Belagiannis et al. have it.
+    strict: both ends within half the limb's true length. Else the mean of both ends is, as in VoxelPose's evaluation.
     """
     right, counted = {}, {}
     for name, (start, end) in _limbs(paired).items():

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from calibration.errors import CalibrationError
 from calibration.rig import Camera, CameraRig
 from lifter.datasets.errors import DatasetError
+from lifter.datasets.joint_names import skeleton_of
+from lifter.skeleton import Skeleton
 from nodes.wire.messages import MAX_CAMERAS
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -37,12 +39,15 @@ MAX_NAME = 60  # of a camera, as on the wire
 class Sequence:
     """T moments of C cameras with P detections of J joints each.
 
+    joints: names as in the file. skeleton: what they are fused as. order: where in the file each of its joints is.
     keypoints: (T, C, P, J, 3) x, y, confidence as in the file. times_ns: (T,) rising, the moment that a row stands for.
     captured_s: (T, C) when each camera's frame was taken, NaN where not known; None: at the row's moment.
     """
 
     rig: CameraRig
     joints: tuple[str, ...]
+    skeleton: Skeleton
+    order: list[int]
     keypoints: F32
     fps: float
     times_ns: I64
@@ -52,15 +57,11 @@ class Sequence:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """The 3D truth of a sequence: joints_m (T, P, J, 3) world metres, NaN where unknown, at times_ns (T,), rising.
-
-    seen_joints: the names of the joints that were detected; () where the file does not say.
-    """
+    """The 3D truth of a sequence: joints_m (T, P, J, 3) world metres, NaN where unknown, at times_ns (T,), rising."""
 
     joints: tuple[str, ...]
     joints_m: F64
     times_ns: I64
-    fps: float
 
 
 def load_sequence(path: str | Path) -> Sequence:
@@ -80,7 +81,10 @@ def load_sequence(path: str | Path) -> Sequence:
             raise DatasetError(f"frame_time has the shape {captured_s.shape}, expected {(T, C)}")
         frames = _frames(arrays, T)
         times_ns = nominal_times_ns(T, fps, frames, captured_s)
-        return Sequence(rig, joints, keypoints.astype(np.float32, copy=False), fps, times_ns, captured_s, frames)
+        skeleton, order = skeleton_of(joints)
+        with np.errstate(over="ignore"):  # absurdly far off becomes infinite, and so absent
+            keypoints = keypoints.astype(np.float32, copy=False)
+        return Sequence(rig, joints, skeleton, order, keypoints, fps, times_ns, captured_s, frames)
 
 
 def load_truth(path: str | Path) -> Truth:
@@ -93,10 +97,10 @@ def load_truth(path: str | Path) -> Truth:
             raise DatasetError(
                 f"gt3d has the shape {joints_m.shape}, expected (frames, people, {len(joints)} as gt_joints, 3)"
             )
-        T, fps = len(joints_m), _fps(arrays)
-        times_ns = nominal_times_ns(T, fps, _frames(arrays, T), _frame_time(arrays, T))
+        T = len(joints_m)
+        times_ns = nominal_times_ns(T, _fps(arrays), _frames(arrays, T), _frame_time(arrays, T))
         joints_m[~np.isfinite(joints_m).all(-1)] = np.nan
-        return Truth(joints, joints_m, times_ns, fps)
+        return Truth(joints, joints_m, times_ns)
 
 
 def nominal_times_ns(n_frames: int, fps: float, frames: I64, captured_s: F64 | None) -> I64:
