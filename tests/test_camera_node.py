@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -270,6 +271,41 @@ def test_a_recording_waits_for_the_start_that_the_system_says(hub, config, fusio
             fusion.say(None)
             first = inbox.receive(timeout_ms=50)
         assert (first.captured_ns, first.seq, first.frame_id) == (start_ns, 0, 0)
+
+
+@pytest.mark.parametrize("feedback", [True, False])
+def test_it_looks_where_fusion_expects_somebody_while_fusion_speaks(hub, tmp_path, feedback):
+    """The id that fusion gave comes back with the person; silent or switched off, nobody is asked for."""
+    source = f"asked-{feedback}"
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"calibration: rig.toml\ncameras: {{{source}: {{source: video, path: {DEMO / 'front.mp4'}, loop: true}}}}\n"
+        f"detector: {{feedback: {str(feedback).lower()}}}"
+    )
+    inbox = every(Keypoints2D, hub_out=hub.outer, source=source)
+    with inbox, Publisher(hub.inner) as bus, running(command(path, source, hub)) as node:
+        first = await_message(inbox, lambda message: len(message.confidence) == 1, "a person")
+        assert first.asked_ids == ()
+        hips_px = first.keypoints_px[0, 23:25].mean(axis=0)
+        radius_px = np.linalg.norm(first.keypoints_px[0] - hips_px, axis=1).max()
+        circles = np.array([[*hips_px, radius_px, 0.0]], dtype=np.float32)
+        view = make.expected_view(people=1, ids=np.array([77]), circles=circles, velocity_px_s=np.zeros((1, 2), "f4"))
+        asked: list[tuple[int, ...]] = []
+        deadline_s = time.monotonic() + PATIENCE_S
+        while (77,) not in asked and len(asked) < (1000 if feedback else 10):
+            assert time.monotonic() < deadline_s
+            bus.send(make.expected(captured_ns=time.time_ns(), cameras={source: view}))
+            message = inbox.receive(timeout_ms=100)
+            if message is not None:
+                asked.append(message.asked_ids)
+        if not feedback:
+            assert set(asked) == {()}
+            return
+        silent = await_message(inbox, lambda message: message.asked_ids == (), "a frame after the silence")
+        assert len(silent.confidence) == 1, "on its own again"
+        node.send_signal(signal.SIGTERM)
+        assert node.wait(PATIENCE_S) == 0
+        assert said(node) == ""
 
 
 def test_previews_are_sent_when_switched_on_and_only_then(hub, config, fusion):

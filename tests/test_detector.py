@@ -12,10 +12,15 @@ import pytest
 from calibration.rig_file import load_rig
 from configs import schema
 from configs.errors import ConfigError
-from lifter.skeleton import LIMB_JOINTS, SKELETONS
+from lifter.skeleton import LIMB_JOINTS, MEDIAPIPE33, SKELETONS
+from lifter.synthetic import SYNTHETIC_JOINTS
 from nodes.detect.opening import DETECTORS, open_detector
+from nodes.detect.regions import Regions, regions_at
 from nodes.sources.clip import Clip
 from nodes.sources.source import Frame
+from nodes.sources.virtual.render import Renderer
+from nodes.sources.virtual.scene import stage
+from nodes.stages.expectation import expect
 
 DEMO = Path(schema.__file__).parent / "demo"
 START_NS = 1_700_000_000_000_000_000
@@ -109,6 +114,93 @@ def test_pictures_of_any_layout_and_size_are_taken(detector):
     taken: list[Any] = [picture[:, ::-1], picture[::2, ::2], np.asfortranarray(picture), picture[:, :1]]
     for number, image in enumerate(taken):
         detector.detect(Frame(image, START_NS + number * 10**9, number))
+
+
+NOBODY_YET = Regions(np.empty(0, dtype=np.int64), np.empty((0, 4)))
+
+
+@pytest.fixture(scope="module")
+def two_actors() -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+    """A picture (H, W, 3) of two people more than a metre apart, and their landmarks (2, 33, 3) in metres."""
+    rig = load_rig(DEMO / "rig.toml")
+    scene = stage(rig, "demo", n_actors=2)
+    landmarks = [SYNTHETIC_JOINTS.index(joint) for joint in MEDIAPIPE33.joints]
+    return Renderer(scene, rig["front"]).image_at(0.0), scene.joints_at(0.0)[0][:, landmarks]
+
+
+def limb_errors_px(found, joints_m) -> np.ndarray:  # type: ignore[type-arg]
+    """(P, P'): median distance over the limb joints of each detection from each person."""
+    limbs = MEDIAPIPE33.limb_indices()
+    truth_px = load_rig(DEMO / "rig.toml")["front"].project(joints_m)[:, limbs]
+    return np.median(np.linalg.norm(found.keypoints_px[:, None, limbs] - truth_px[None], axis=3), axis=2)
+
+
+def test_asked_for_two_people_it_finds_both_and_says_who_is_who(detector, two_actors):
+    image_rgb, joints_m = two_actors
+    still, sigma_m = np.zeros_like(joints_m), np.full(joints_m.shape[:2], 0.02)
+    expected = expect(START_NS, [31, 32], joints_m, still, sigma_m, load_rig(DEMO / "rig.toml"), MEDIAPIPE33)
+    for number in range(3):
+        captured_ns = START_NS + number * 40_000_000
+        regions = regions_at(expected, "front", captured_ns, (640, 480))
+        found = detector.detect(Frame(image_rgb, captured_ns, number), regions)
+        assert sorted(found.asked_ids) == [31, 32]
+        errors_px = limb_errors_px(found, joints_m)
+        for detection, asked_id in enumerate(found.asked_ids):
+            assert errors_px[detection, asked_id - 31] < 6
+        assert found.confidence.dtype == found.keypoints_px.dtype == np.float32
+
+
+def test_told_that_nobody_is_known_it_finds_both_by_itself_within_a_round_of_searches(detector, two_actors):
+    image_rgb, joints_m = two_actors
+    for number in range(2 * schema.Detector().search_every + 1):
+        found = detector.detect(Frame(image_rgb, START_NS + number * 40_000_000, number), NOBODY_YET)
+        assert set(found.asked_ids) == {-1}
+    assert len(found.confidence) == 2
+    assert (limb_errors_px(found, joints_m).min(axis=0) < 6).all()
+
+
+def test_asked_for_somebody_who_is_not_there_it_finds_nobody(detector):
+    black = Frame(np.zeros((480, 640, 3), np.uint8), START_NS, 0)
+    found = detector.detect(black, Regions(np.array([5]), np.array([[320.0, 240.0, 150.0, 0.0]])))
+    assert found.keypoints_px.shape == (0, 33, 2)
+    assert found.confidence.shape == (0, 33)
+    assert found.asked_ids == ()
+
+
+def test_a_leaning_person_is_read_in_a_turned_circle(detector, two_actors):
+    """The picture on its side: crops follow the spine, so the landmarks lie down with it."""
+    image_rgb, joints_m = two_actors
+    upright = detector.detect(Frame(image_rgb, START_NS, 0), NOBODY_YET)
+    lying_rgb = np.rot90(image_rgb, -1)  # clockwise: x' = H - 1 - y, y' = x
+    px = load_rig(DEMO / "rig.toml")["front"].project(joints_m)[0]
+    hips_px, shoulders_px = px[[23, 24]].mean(axis=0), px[[11, 12]].mean(axis=0)
+    radius = np.linalg.norm(px - hips_px, axis=1).max()
+    spine = shoulders_px - hips_px
+    circle = [479 - hips_px[1], hips_px[0], radius, np.arctan2(spine[0], -spine[1]) + np.pi / 2]
+    lying = detector.detect(Frame(lying_rgb, START_NS + 10**9, 1), Regions(np.array([3]), np.array([circle])))
+    found_px = lying.keypoints_px[lying.asked_ids.index(3)]
+    back_px = np.stack([found_px[:, 1], 479 - found_px[:, 0]], axis=1)
+    limbs = MEDIAPIPE33.limb_indices()
+    assert np.median(np.linalg.norm(back_px[limbs] - px[limbs], axis=1)) < 6
+    assert len(upright.asked_ids) > 0
+
+
+def test_without_feedback_in_the_configuration_regions_are_not_looked_at(two_actors):
+    image_rgb, _ = two_actors
+    alone = open_detector(schema.Detector(feedback=False))
+    try:
+        found = alone.detect(Frame(image_rgb, START_NS, 0), NOBODY_YET)
+        assert len(found.confidence) == 1
+        assert found.asked_ids == ()
+    finally:
+        alone.close()
+
+
+def test_regions_at_the_border_and_pictures_of_any_size_are_taken(detector):
+    picture = frame_of("front", 40).image_rgb
+    circles = np.array([(-50.0, 100.0, 120.0, 0.3), (639.0, 479.0, 5.0, -3.0), (320.0, 240.0, 2000.0, 9.0)])
+    for number, image in enumerate((picture, picture[::2, ::2], picture[:, :1], picture[:1], picture[:, ::-1])):
+        detector.detect(Frame(image, START_NS + number * 10**9, number), Regions(np.arange(3), circles))
 
 
 def test_a_model_file_that_is_not_there_is_named():
