@@ -1,5 +1,6 @@
 """Recorded detections through the live stages: every detector's joints, times, and what is refused."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,15 +11,21 @@ import numpy as np
 import pytest
 
 import run_system
+from calibration.synthetic import ring_rig
 from configs.errors import ConfigError
 from configs.schema import Fusion
 from lifter.datasets.errors import DatasetError
+from lifter.datasets.motion_file import read_clips
 from lifter.skeleton import BODY17, BODY25, BODY25B, CMU22, COCO17, HALPE26, MEDIAPIPE33, MPII16
+from nodes import evaluate
 from nodes.offline.messages import messages_of, stream_of
+from nodes.offline.pairing import pair
 from nodes.offline.result_file import load_result, result_of, save_result
-from nodes.offline.sequence import load_sequence, nominal_times_ns
+from nodes.offline.scores import scores
+from nodes.offline.sequence import load_sequence, load_truth, nominal_times_ns
 from nodes.reprocess import load_fusion, offline, run
 from nodes.wire.messages import CameraHealth, Keypoints2D, Origin, Person3D, Pose3D
+from tests.lifter_data import body17_motion_m, write_motion_file
 from tests.multiview_files import actor_recording, neutral_arrays, save
 
 MS = 1_000_000
@@ -417,3 +424,54 @@ def test_recordings_of_others_run_through(name):
         pytest.skip(f"{path} is not here")
     result = fused(path)
     assert (result.person_id >= 0).any(axis=1).mean() > 0.9
+
+
+def seen_clip(clip, rig, rng, noise_px=3.0):
+    """A neutral file's arrays of a captured motion (T, J, 3), each joint seen by every camera, 3 px off."""
+    seen = np.moveaxis(rig.project(clip.joints_m.astype(np.float64)), 0, 1)
+    seen += noise_px * rng.standard_normal(seen.shape)
+    keypoints = np.concatenate([seen, np.full((*seen.shape[:-1], 1), 0.9)], axis=-1)[:, :, None]
+    return {
+        "cameras": np.array(rig.names),
+        "K": np.stack([camera.K for camera in rig.cameras]),
+        "dist": np.zeros((len(rig.cameras), 5)),
+        "R": np.stack([camera.T_cam_world[:3, :3] for camera in rig.cameras]),
+        "t": np.stack([camera.T_cam_world[:3, 3] for camera in rig.cameras]),
+        "image_size": np.array([camera.size_wh for camera in rig.cameras]),
+        "fps": clip.fps,
+        "joints": np.array(BODY17.joints),
+        "keypoints2d": keypoints.astype(np.float32),
+        "gt_joints": np.array(BODY17.joints),
+        "gt3d": clip.joints_m[:, None],
+    }
+
+
+def test_captured_motion_is_fused_and_scored(tmp_path):
+    motion = write_motion_file(tmp_path, {"one": body17_motion_m("walk", 60)})
+    (clip,) = read_clips(motion)
+    rig = ring_rig(4, 4.0, 2.0, (1920, 1080), 1100.0)
+    path = save(tmp_path / "a.npz", seen_clip(clip, rig, np.random.default_rng(0)))
+    out, told = tmp_path / "o.npz", tmp_path / "s.json"
+    assert run_system.main(["reprocess", str(path), "--out", str(out)]) == 0
+    assert evaluate.main([str(out), str(path), "--json", str(told)]) == 0
+    score = json.loads(told.read_text())
+    assert score["joints_compared"] == list(BODY17.joints)
+    assert score["mpjpe_mm"] < 25, "3 px at 4 m and 1100 px are 11 mm, of four views 8"
+    assert score["reported"] > 0.95
+    assert (score["id_switches"], score["false_people"]) == (0, 0)
+    assert score["pcp3d"]["average"] > 0.9
+
+
+@pytest.mark.shared
+def test_captured_motion_of_others_is_fused(tmp_path):
+    motion = SHARED / "cmu" / "cmu_motion.npz"
+    if not motion.is_file():
+        pytest.skip(f"{motion} is not here")
+    clip = read_clips(motion, BODY17, "test")[0]
+    middle = clip.joints_m[:90].mean((0, 1)) * [1, 1, 0]
+    clip = replace(clip, joints_m=(clip.joints_m[:90] - middle).astype(np.float32))
+    rig = ring_rig(4, 4.0, 2.0, (1920, 1080), 1100.0)
+    path = save(tmp_path / "a.npz", seen_clip(clip, rig, np.random.default_rng(0)))
+    score = scores(pair(run(load_sequence(path), Fusion()).result, load_truth(path)))
+    assert score["mpjpe_mm"] < 30
+    assert score["reported"] > 0.95

@@ -137,10 +137,10 @@ def opened(path: str | Path, keys: tuple[str, ...]) -> Iterator[Arrays]:
     if not path.is_file():
         raise DatasetError(f"{path} does not exist, or is no file: check the path")
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise DatasetError("this is one bare array (.npy), not the several of a .npz")
-        with archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise DatasetError("this is one bare array (.npy), not the several of a .npz")
             arrays = {key: np.asarray(archive[key]) for key in keys if key in archive.files}
         yield arrays
     except (DatasetError, CalibrationError) as error:
