@@ -58,6 +58,7 @@ def test_from_nothing_everybody_is_found_and_then_followed_without_a_search():
     follower = Follower(search_every=6)
     scene = Scene(150, 320)
     assert sorted(p.found.circle[0] for p in follower.step(scene, NOBODY)) == [150, 320]
+    follower.step(scene, NOBODY)
     moved = Scene(160, 330)
     people = follower.step(moved, NOBODY)
     assert sorted(p.found.circle[0] for p in people) == [160, 330]
@@ -106,6 +107,17 @@ def test_two_who_cross_keep_their_names():
     assert names[-1] == {1: 400, 2: 200}
 
 
+def test_who_is_told_of_once_the_one_in_front_is_known_comes_with_the_next_frame():
+    """A person model that gives only the most striking person of those it does not know."""
+
+    class OneAtATime(Scene):
+        def people_in(self, window, known):
+            return super().people_in(window, known)[:1]
+
+    follower = Follower(search_every=100)
+    assert [len(follower.step(OneAtATime(150, 300, 450), NOBODY)) for _ in range(3)] == [1, 2, 3]
+
+
 def test_who_leaves_is_forgotten():
     follower = Follower(search_every=100)
     follower.step(Scene(150, 400), NOBODY)
@@ -122,7 +134,7 @@ def test_newcomers_are_looked_for_now_and_then_and_in_an_empty_picture_every_tim
         scene = Scene(150)
         follower.step(scene, NOBODY)
         searched.append(len(scene.searched))
-    assert searched == [1, 0, 0, 0, 0] * 4 + [1]
+    assert searched == [1] + [1, 0, 0, 0, 0] * 4, "and at once again where somebody was found"
     for _ in range(3):
         empty = Scene()
         follower.step(empty, NOBODY)

@@ -88,22 +88,27 @@ class Follower:
         people = without_doubles([_as_whom(wanted, found) for wanted, found in looked if found is not None])
         self._since_search += 1
         if self._since_search >= self._search_every or not people:
-            people = without_doubles([*people, *self._newcomers(look, people)])
-            self._since_search = 0
+            people = self._with_newcomers(look, people)
         self._followed = people
         return people
 
-    def _newcomers(self, look: Look, people: list[Person]) -> list[Person]:
+    def _with_newcomers(self, look: Look, people: list[Person]) -> list[Person]:
+        """Search one window; again in the next frame when somebody was there, who may have stood before others."""
         windows = search_turns(look.size_wh)
-        self._turn = (self._turn + 1) % len(windows)
         known = [person.found for person in people]
         circles = [
             circle
-            for circle in look.people_in(windows[self._turn - 1], known)
+            for circle in look.people_in(windows[self._turn % len(windows)], known)
             if not any(_distance(circle, found.circle) < AGREES for found in known)
         ]
         found = [look.person_at(circle) for circle in circles[:MAX_NEW]]
-        return [Person(one, -1, np.inf) for one in found if one is not None]  # who it is, the next frame tells
+        strangers = [Person(one, -1, np.inf) for one in found if one is not None]  # who it is, the next frame tells
+        more = without_doubles([*people, *strangers])
+        if len(more) > len(people):
+            self._since_search = self._search_every
+        else:
+            self._since_search, self._turn = 0, self._turn + 1
+        return more
 
 
 def wanted_circles(followed: list[Person], regions: Regions) -> list[_Wanted]:

@@ -27,33 +27,36 @@ RECIPE = "2"  # changes whenever bundles are made in another way, so that old on
 
 def bundle_path() -> Path:
     """The bundle's file in the user's cache, made on first use. Raises FileNotFoundError without the wheel's models."""
-    models = [_wheel_models() / name for name in (DETECTOR, LANDMARKS)]
-    for model in models:
-        if not model.is_file():
-            raise FileNotFoundError(f"{model} is missing: install mediapipe==0.10.21, the last that carries its models")
+    models = wheel_models()
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "livepose3d"
     stamps = [f"{model.stat().st_size} {model.stat().st_mtime_ns}" for model in models]
     key = hashlib.sha256("".join([*stamps, RECIPE]).encode()).hexdigest()
     path = cache / f"pose_landmarker_full_{key[:12]}.task"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        _write(path, *(model.read_bytes() for model in models))
+        detector, landmarks = (model.read_bytes() for model in models)
+        write_bundle(path, detector, _without_silhouette(landmarks))
     return path
 
 
-def _wheel_models() -> Path:
+def wheel_models() -> tuple[Path, Path]:
+    """Files of the person detector and of the landmark model in the wheel. Raises FileNotFoundError without them."""
     spec = importlib.util.find_spec("mediapipe")
     if spec is None or spec.origin is None:
         raise FileNotFoundError('mediapipe is not installed: pip install "livepose3d[camera]"')
-    return Path(spec.origin).parent / "modules"
+    folder = Path(spec.origin).parent / "modules"
+    for model in (folder / DETECTOR, folder / LANDMARKS):
+        if not model.is_file():
+            raise FileNotFoundError(f"{model} is missing: install mediapipe==0.10.21, the last that carries its models")
+    return folder / DETECTOR, folder / LANDMARKS
 
 
-def _write(path: Path, detector: bytes, landmarks: bytes) -> None:
-    """Atomic: several camera nodes may start at once on a fresh machine."""
+def write_bundle(path: Path, detector: bytes, landmarks: bytes) -> None:
+    """A bundle of these two models. Atomic: several camera nodes may start at once on a fresh machine."""
     parts = {
         "pose_detector.tflite": _with_metadata(detector, _metadata("pose_detector", 127.5, 127.5, (-1.0, 1.0), 2)),
         "pose_landmarks_detector.tflite": _with_metadata(
-            _without_silhouette(landmarks), _metadata("pose_landmarks_detector", 0.0, 255.0, (0.0, 1.0), 5)
+            landmarks, _metadata("pose_landmarks_detector", 0.0, 255.0, (0.0, 1.0), 5)
         ),
     }
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
