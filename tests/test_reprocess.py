@@ -246,6 +246,17 @@ def test_one_camera_and_nobody_and_no_rate_are_fine(tmp_path):
     assert fused(path).joints_m.shape == (20, 0, 17, 3)
 
 
+def test_geometry_may_be_written_otherwise(tmp_path):
+    arrays = arrays_of()
+    exact = load_sequence(save(tmp_path / "a.npz", arrays)).rig
+    changes = {"R": arrays["R"].round(3), "t": arrays["t"][..., None], "dist": arrays["dist"][:, None]}
+    rig = load_sequence(save(tmp_path / "a.npz", arrays, **changes)).rig
+    for one, other in zip(rig.cameras, exact.cameras, strict=True):
+        np.testing.assert_allclose(one.T_cam_world, other.T_cam_world, atol=1e-3)
+        np.testing.assert_allclose(one.T_cam_world[:3, :3] @ one.T_cam_world[:3, :3].T, np.eye(3), atol=1e-12)
+        np.testing.assert_array_equal(one.dist8, other.dist8)
+
+
 def test_slow_recordings_are_interpolated_too():
     assert offline(Fusion(), 2.0).synchroniser.max_gap_ms == 1250
     fast = offline(Fusion(), 500.0).synchroniser

@@ -28,6 +28,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 GEOMETRY = {"K": (3, 3), "R": (3, 3), "t": (3,), "image_size": (2,)}  # of each camera
+ROUNDED = 0.005  # of a rotation's entries: two digits
 DISTORTIONS = (0, 4, 5, 8)
 KEYS = ("cameras", "dist", "fps", "joints", "keypoints2d", "frames", "frame_time", "gt_joints", "gt3d", *GEOMETRY)
 DEFAULT_FPS = 30.0  # of a file that does not say
@@ -186,13 +187,24 @@ def _rig(arrays: Arrays, n_cameras: int) -> CameraRig:
         raise DatasetError(f"the camera's name {long[:20]!r}… has {len(long)} characters; up to {MAX_NAME} can be sent")
     geometry = {key: _of_each_camera(arrays, key, shape, n_cameras) for key, shape in GEOMETRY.items()}
     dist = _numbers(arrays, "dist").astype(np.float64)
+    dist = dist.reshape(n_cameras, -1) if dist.shape[:1] == (n_cameras,) and dist.size else dist
     if dist.ndim != 2 or len(dist) != n_cameras or dist.shape[1] not in DISTORTIONS:
         raise DatasetError(f"dist has the shape {dist.shape}, expected ({n_cameras}, 5): OpenCV's k1 k2 p1 p2 k3")
     poses = np.tile(np.eye(4), (n_cameras, 1, 1))
-    poses[:, :3, :3], poses[:, :3, 3] = geometry["R"], geometry["t"]
+    poses[:, :3, :3], poses[:, :3, 3] = _nearest_rotations(geometry["R"]), geometry["t"]
     sizes = np.where(np.isfinite(geometry["image_size"]), geometry["image_size"], 0).tolist()
     each = zip(cameras, sizes, geometry["K"], dist, poses, strict=True)
     return CameraRig(tuple(Camera(name, (int(w), int(h)), K, d, pose) for name, (w, h), K, d, pose in each))
+
+
+def _nearest_rotations(R: F64) -> F64:
+    """Rotations that were written with few digits, made whole; others stay as they are, for the camera to refuse."""
+    if not np.isfinite(R).all():
+        return R
+    U, _, Vt = np.linalg.svd(R)
+    whole = U @ Vt
+    near = np.abs(whole - R).max((1, 2), keepdims=True) < ROUNDED
+    return np.where(near, whole, R)
 
 
 def _of_each_camera(arrays: Arrays, key: str, shape: tuple[int, ...], n_cameras: int) -> F64:
