@@ -74,7 +74,7 @@ def undistort(K: Array, dist8: Array, keypoints_px: Array) -> Array:
 
 
 @JIT
-def _solve3(A: Array, b: Array, x: Array) -> bool:
+def solve3(A: Array, b: Array, x: Array) -> bool:
     """x = A⁻¹ b for a symmetric (3, 3) A by its adjugate; False when A is as good as singular."""
     c00 = A[1, 1] * A[2, 2] - A[1, 2] * A[1, 2]
     c01 = A[0, 2] * A[1, 2] - A[0, 1] * A[2, 2]
@@ -93,7 +93,7 @@ def _solve3(A: Array, b: Array, x: Array) -> bool:
 
 
 @INLINE
-def _accumulate(A: Array, b: Array, w: float, a0: float, a1: float, a2: float, r: float) -> None:
+def accumulate(A: Array, b: Array, w: float, a0: float, a1: float, a2: float, r: float) -> None:
     """Add w·a·aᵀ to A and w·a·r to b, for the row a = (a0, a1, a2)."""
     A[0, 0] += w * a0 * a0
     A[0, 1] += w * a0 * a1
@@ -107,7 +107,7 @@ def _accumulate(A: Array, b: Array, w: float, a0: float, a1: float, a2: float, r
 
 
 @INLINE
-def _depth(T: Array, c: int, X: Array) -> float:
+def depth(T: Array, c: int, X: Array) -> float:
     """Depth of X in camera c."""
     return T[c, 2, 0] * X[0] + T[c, 2, 1] * X[1] + T[c, 2, 2] * X[2] + T[c, 2, 3]
 
@@ -120,11 +120,11 @@ def _add_view(T: Array, c: int, x: float, y: float, w: float, s: Scratch) -> Non
         a0 = u * T[c, 2, 0] - T[c, axis, 0]
         a1 = u * T[c, 2, 1] - T[c, axis, 1]
         a2 = u * T[c, 2, 2] - T[c, axis, 2]
-        _accumulate(s.A, s.b, w, a0, a1, a2, T[c, axis, 3] - u * T[c, 2, 3])
+        accumulate(s.A, s.b, w, a0, a1, a2, T[c, axis, 3] - u * T[c, 2, 3])
 
 
 @JIT
-def _linear_pair(T: Array, xy: Array, i: int, k: int, X: Array, s: Scratch) -> bool:
+def linear_pair(T: Array, xy: Array, i: int, k: int, X: Array, s: Scratch) -> bool:
     """Linear point of the views i and k, equally weighted, the algebraic error divided by depth (two rounds)."""
     z_i, z_k = 1.0, 1.0
     for _ in range(2):
@@ -132,31 +132,31 @@ def _linear_pair(T: Array, xy: Array, i: int, k: int, X: Array, s: Scratch) -> b
         s.b[:] = 0.0
         _add_view(T, i, xy[i, 0], xy[i, 1], 1.0 / (z_i * z_i), s)
         _add_view(T, k, xy[k, 0], xy[k, 1], 1.0 / (z_k * z_k), s)
-        if not _solve3(s.A, s.b, X):
+        if not solve3(s.A, s.b, X):
             return False
-        z_i, z_k = max(_depth(T, i, X), MIN_DEPTH_M), max(_depth(T, k, X), MIN_DEPTH_M)
+        z_i, z_k = max(depth(T, i, X), MIN_DEPTH_M), max(depth(T, k, X), MIN_DEPTH_M)
     return True
 
 
 @JIT
-def _linear(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) -> bool:
+def linear(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) -> bool:
     """Weighted linear point of all views with weight > 0, the algebraic error divided by depth (two rounds)."""
     for turn in range(2):
         s.A[:] = 0.0
         s.b[:] = 0.0
         for c in range(len(xy)):
             if weight[c] > 0.0:
-                z = 1.0 if turn == 0 else max(_depth(T, c, X), MIN_DEPTH_M)
+                z = 1.0 if turn == 0 else max(depth(T, c, X), MIN_DEPTH_M)
                 _add_view(T, c, xy[c, 0], xy[c, 1], weight[c] / (z * z), s)
-        if not _solve3(s.A, s.b, X):
+        if not solve3(s.A, s.b, X):
             return False
     return True
 
 
 @INLINE
-def _residual2(T: Array, c: int, xy: Array, X: Array) -> float:
+def residual2(T: Array, c: int, xy: Array, X: Array) -> float:
     """Squared reprojection error in camera c, infinite behind it."""
-    z = _depth(T, c, X)
+    z = depth(T, c, X)
     dx = (T[c, 0, 0] * X[0] + T[c, 0, 1] * X[1] + T[c, 0, 2] * X[2] + T[c, 0, 3]) / z - xy[c, 0]
     dy = (T[c, 1, 0] * X[0] + T[c, 1, 1] * X[1] + T[c, 1, 2] * X[2] + T[c, 1, 3]) / z - xy[c, 1]
     return dx * dx + dy * dy if z >= MIN_DEPTH_M else math.inf
@@ -166,7 +166,7 @@ def _residual2(T: Array, c: int, xy: Array, X: Array) -> float:
 def _residuals(T: Array, xy: Array, X: Array, r2: Array) -> None:
     """Squared reprojection error per view."""
     for c in range(len(xy)):
-        r2[c] = _residual2(T, c, xy, X)
+        r2[c] = residual2(T, c, xy, X)
 
 
 @JIT
@@ -185,7 +185,7 @@ def _normal_equations(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) 
     s.A[:] = 0.0
     s.b[:] = 0.0
     for c in range(len(xy)):
-        z = _depth(T, c, X)
+        z = depth(T, c, X)
         if weight[c] <= 0.0 or z < MIN_DEPTH_M:
             continue
         for axis in range(2):
@@ -193,7 +193,7 @@ def _normal_equations(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) 
             a0 = (T[c, axis, 0] - u * T[c, 2, 0]) / z
             a1 = (T[c, axis, 1] - u * T[c, 2, 1]) / z
             a2 = (T[c, axis, 2] - u * T[c, 2, 2]) / z
-            _accumulate(s.A, s.b, weight[c], a0, a1, a2, xy[c, axis] - u)
+            accumulate(s.A, s.b, weight[c], a0, a1, a2, xy[c, axis] - u)
 
 
 @JIT
@@ -223,13 +223,13 @@ def _best_pair(
                 continue
             if n_seen > ALL_PAIRS_UP_TO and min(k - i, n - (k - i)) > NEIGHBOURS:
                 continue
-            if not _linear_pair(T, xy, i, k, s.candidate, s):
+            if not linear_pair(T, xy, i, k, s.candidate, s):
                 continue
             cost = _distance2(s.candidate, centre, precision)
             n_agree = 0
             for c in range(n):
                 if weight[c] > 0.0:
-                    r2 = _residual2(T, c, xy, s.candidate)
+                    r2 = residual2(T, c, xy, s.candidate)
                     n_agree += r2 <= gate2
                     cost += weight[c] * min(r2, gate2)
             if cost < best:
@@ -269,7 +269,7 @@ def _refine(T: Array, xy: Array, weight: Array, gate2: float, X: Array, s: Scrat
             share = gate2 / (gate2 + s.r2[c])
             s.weight[c] = weight[c] * share * share if s.r2[c] <= gate2 else 0.0
         _normal_equations(T, xy, s.weight, X, s)
-        if not _solve3(s.A, s.b, s.x):
+        if not solve3(s.A, s.b, s.x):
             return
         X += s.x
         if s.x[0] * s.x[0] + s.x[1] * s.x[1] + s.x[2] * s.x[2] < CONVERGED_M2:
@@ -290,7 +290,7 @@ def _spread(T: Array, xy: Array, weight: Array, r2: Array, X: Array, s: Scratch)
     for axis in range(3):
         s.b[:] = 0.0
         s.b[axis] = 1.0
-        if not _solve3(s.A, s.b, s.x):
+        if not solve3(s.A, s.b, s.x):
             return math.inf
         trace += s.x[axis]
     freedom = 2 * n_used - 3
@@ -314,7 +314,7 @@ def _decide(T: Array, rays: Array, weight: Array, gate2: float, points: Array, s
             n_seen = _count(w, w, math.inf)
             if n_seen < 2 or sure[j]:
                 continue
-            if turn == 0 and _linear(T, xy, w, X, s):
+            if turn == 0 and linear(T, xy, w, X, s):
                 _residuals(T, xy, X, s.r2)
                 found[j] = _count(w, s.r2, gate2) == n_seen
             if n_seen >= 3 and (turn == 1 or not found[j]):

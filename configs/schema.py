@@ -172,12 +172,21 @@ class Smoothing(Section):
     """See nodes/stages/smoothing.py."""
 
     kind: Literal["kalman", "one_euro", "none"] = "kalman"
-    acceleration_m_s2: PositiveFloat = Field(20.0, description="kalman: how fast joints may change their speed (std)")
+    acceleration_m_s2: PositiveFloat = Field(
+        10.0, description="kalman: how fast bones may change their speed (std), to begin with; learnt on the way"
+    )
     min_cutoff_hz: PositiveFloat = Field(2.0, description="one_euro: cut-off at rest")
     beta: NonNegativeFloat = Field(20.0, description="one_euro: rise of the cut-off with speed, Hz per m/s")
     max_gap_ms: NonNegativeFloat = Field(
-        250.0, description="an unseen joint is carried on so long, marked as predicted"
+        250.0, description="an unseen person is carried on so long, marked as predicted"
     )
+
+
+class People(Section):
+    """See nodes/stages/lives.py."""
+
+    forget_ms: NonNegativeFloat = Field(2000.0, description="who comes back within this time has the same id")
+    max_sigma_m: PositiveFloat = Field(0.4, description="a joint that is known no better than this is absent")
 
 
 class Fusion(Section):
@@ -186,6 +195,7 @@ class Fusion(Section):
     synchroniser: Synchroniser = Synchroniser()
     triangulation: Triangulation = Triangulation()
     smoothing: Smoothing = Smoothing()
+    people: People = People()
 
 
 class Preview(Section):

@@ -1,25 +1,26 @@
 """Fusion as a whole: messages in, poses out. Pure: no socket, no clock, no file; so a recording gives the same again.
 
-synchroniser → (lifter, per view: to come) → association → fusion → smoothing
+synchroniser → crowd (who is who, left and right, lifts, fusion with what is expected, births and deaths) → Pose3D
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from calibration.rig import CameraRig
 from configs.schema import Fusion as Settings
 from lifter.runtime import Lifter
 from lifter.skeleton import Skeleton
-from nodes.stages.association import associate
-from nodes.stages.fuse import Fused, Fuser
+from nodes.stages.body_tree import tree_of
+from nodes.stages.crowd import Crowd, Shown, detected_of
+from nodes.stages.fuse import Fuser
 from nodes.stages.health import HealthLedger
-from nodes.stages.smoothing import Smoothed, Smoother, make_smoother
+from nodes.stages.matching import Detected
 from nodes.stages.synchroniser import Synchroniser, Tick
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Origin, Person3D, Pose3D
 
 SOURCE = "fusion"
-FORGET_PERSON_NS = 1_000_000_000  # whoever comes back later than this gets a new id
 MAX_STRANGERS = 16  # foreign cameras that are named
 MIN_JOINTS = 6  # fewer joints are no person
 
@@ -46,13 +47,11 @@ class FusionPipeline:
         self._cameras = cameras
         self._settings = settings
         self._skeleton = skeleton
-        self._lifter = lifter
         self._synchroniser = Synchroniser(cameras, settings.synchroniser, ticks_ns)
-        self._fuser = Fuser(rig.select(cameras), settings.triangulation, crop_offset_px or {})
+        tree = tree_of(skeleton)
+        self._fuser = Fuser(rig.select(cameras), settings.triangulation, crop_offset_px or {}, tree, lifter)
+        self._crowd = Crowd(self._fuser, settings, skeleton, tree, cameras)
         self._ledger = HealthLedger()
-        self._smoother: Smoother | None = None
-        self._person_id = 0
-        self._person_seen_ns: int | None = None
         self._strangers: dict[str, str] = {}
         self._stream_restarts = 0
 
@@ -77,7 +76,7 @@ class FusionPipeline:
 
     def warm_up(self) -> None:
         """Compile the kernels (seconds on the first start, then cached), so that the first pose does not wait."""
-        self._fuser.warm_up()
+        self._crowd.warm_up()
 
     def health(
         self, now_ns: int, idle_ns: int = 0, undecodable: int = 0, refusal: str = "", seq: int = 0
@@ -89,8 +88,9 @@ class FusionPipeline:
         were dropped unread, and why the last one was.
         """
         bus_ns = self._synchroniser.clock.now_ns + idle_ns
+        odd = self._crowd.agreement.notes()
         inputs = {
-            name: self._ledger.camera(name, inbox, bus_ns, self._fuser.misfits.get(name, ""))
+            name: self._ledger.camera(name, inbox, bus_ns, self._fuser.misfits.get(name) or odd.get(name, ""))
             for name, inbox in self._synchroniser.inboxes.items()
         }
         notes = [f"{name}: {status.note}" for name, status in inputs.items() if status.note]
@@ -125,26 +125,27 @@ class FusionPipeline:
         restarts = self._synchroniser.clock.restarts
         if restarts != self._stream_restarts:
             self._stream_restarts = restarts
-            self._smoother = None
-            self._person_seen_ns = None
+            self._crowd.begin_anew()
             self._ledger.begin_anew()
 
     def _pose(self, tick: Tick) -> Pose3D:
-        n_joints = len(self._skeleton.joints)
         self._fuser.adapt(tick.views)
-        people = [self._fuser.fuse(seen) for seen in associate(tick, self._cameras, n_joints)]
+        present = np.array([name in tick.views and name not in self._fuser.misfits for name in self._cameras])
+        shown = self._crowd.tick(tick.captured_ns, self._detected(tick, present), present)
         frame = tick.completed_by
         queue_ns = frame.stages_ns.get("queue", 0)
+        odd = {self._cameras[c]: why for c, why in self._crowd.left_out.items()}
+        misfits = {name: why[:500] for name, why in self._fuser.misfits.items()}
         pose = Pose3D(
             captured_ns=tick.captured_ns,
             published_ns=0,
             source=SOURCE,
             seq=self._ledger.ticks,
             skeleton=self._skeleton.name,
-            people=self._follow(tick.captured_ns, people, n_joints),
+            people=tuple(person for each in shown if (person := self._person(each)) is not None),
             cameras=self._cameras,
-            valid=len(tick.views.keys() - self._fuser.misfits.keys()) >= 2,
-            left_out={**tick.left_out, **{name: why[:500] for name, why in self._fuser.misfits.items()}},
+            valid=int(present.sum()) >= 2,
+            left_out={**tick.left_out, **odd, **misfits},
             stages_ns={
                 "interpolate": frame.captured_ns - tick.captured_ns,
                 "queue": queue_ns,
@@ -154,35 +155,33 @@ class FusionPipeline:
         self._ledger.record(tick, pose)
         return pose
 
-    def _follow(self, captured_ns: int, people: list[Fused], n_joints: int) -> tuple[Person3D, ...]:
-        """Smooth the person over time; carry it on over a short gap, give a new id after a long one."""
-        fused = people[0] if people else _nobody(n_joints)
-        if np.isfinite(fused.joints_m[:, 0]).sum() >= MIN_JOINTS:
-            if self._person_seen_ns is None or captured_ns - self._person_seen_ns > FORGET_PERSON_NS:
-                self._person_id += 1
-                self._smoother = make_smoother(self._settings.smoothing, n_joints)
-            self._person_seen_ns = captured_ns
-        if self._smoother is None:
-            return ()
-        smoothed = self._smoother.update(captured_ns, fused.joints_m, fused.sigma_m)
-        if np.isfinite(smoothed.joints_m[:, 0]).sum() < MIN_JOINTS:
-            return ()
-        return (_person(self._person_id, fused, smoothed),)
+    def _detected(self, tick: Tick, present: npt.NDArray[np.bool_]) -> Detected:
+        """All detections of the tick, as rays."""
+        views = {
+            c: (view.keypoints_px, view.confidence, view.asked_ids)
+            for c, name in enumerate(self._cameras)
+            if present[c] and (view := tick.views[name])
+        }
+        keypoints_px, confidence, asked_ids = detected_of(views, len(self._cameras), len(self._skeleton.joints))
+        return Detected(self._fuser.rays(keypoints_px), confidence, asked_ids)
 
-
-def _nobody(n_joints: int) -> Fused:
-    nowhere = np.full(n_joints, np.nan)
-    return Fused(np.full((n_joints, 3), np.nan), nowhere, nowhere, np.zeros(n_joints, dtype=np.uint32))
-
-
-def _person(person_id: int, fused: Fused, smoothed: Smoothed) -> Person3D:
-    absent = np.isnan(smoothed.joints_m[:, 0])
-    origin = np.where(smoothed.predicted, Origin.PREDICTED, Origin.TRIANGULATED)
-    return Person3D(
-        id=person_id,
-        joints_m=smoothed.joints_m.astype(np.float32),
-        sigma_m=np.where(absent, np.nan, smoothed.sigma_m).astype(np.float32),
-        reprojection_px=fused.reprojection_px.astype(np.float32),
-        views=np.where(absent, 0, fused.views).astype(np.uint32),
-        origin=np.where(absent, Origin.ABSENT, origin).astype(np.uint8),
-    )
+    def _person(self, shown: Shown) -> Person3D | None:
+        """In the words of the message; None for somebody of whom too little is known."""
+        joints_m, sigma_m = shown.estimate.joints_m, shown.estimate.sigma_m
+        there = np.isfinite(joints_m).all(axis=1) & (sigma_m <= self._settings.people.max_sigma_m)
+        if there.sum() < MIN_JOINTS:
+            return None
+        n_views = shown.used.sum(axis=0)
+        by_views = Origin.FUSED if shown.lifted else Origin.TRIANGULATED
+        else_by = Origin.LIFTED if shown.lifted else Origin.PREDICTED
+        origin = np.where(n_views >= 2, by_views, else_by)
+        bits = np.uint32(1) << np.arange(len(shown.used), dtype=np.uint32)
+        views = np.bitwise_or.reduce(np.where(shown.used, bits[:, None], np.uint32(0)), axis=0)
+        return Person3D(
+            id=shown.person_id,
+            joints_m=np.where(there[:, None], joints_m, np.nan).astype(np.float32),
+            sigma_m=np.where(there, sigma_m, np.nan).astype(np.float32),
+            reprojection_px=np.where(there, shown.reprojection_px, np.nan).astype(np.float32),
+            views=np.where(there, views, 0).astype(np.uint32),
+            origin=np.where(there, origin, Origin.ABSENT).astype(np.uint8),
+        )

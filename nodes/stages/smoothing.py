@@ -1,12 +1,13 @@
 """Smoothing of one person's joints on capture time: a Kalman filter, or the One-Euro filter. Pure.
 
-Kalman: constant velocity with white acceleration noise (Bar-Shalom, Li and Kirubarajan 2001, 6.3.2), each joint by
-itself, axes sharing one covariance as the measurement's is isotropic. A measurement far from what was foreseen is
-trusted less (Huber's weights), so one wild detection does not throw a limb.
+Kalman: constant velocity with white acceleration noise (Bar-Shalom, Li and Kirubarajan 2001, 6.3.2) of the root and of
+each bone, with full 3x3 covariances. Of bones, and not of joints, since what one camera leaves open, the distance, is one
+and the same for all joints: filtered each by itself, they would seem to confirm one another. How hard bones are being
+accelerated is learnt on the way, bone by bone, from how far expectations are off: at rest it smooths much, in a jump
+little. The expectation goes into fusion as one more witness, and what fusion makes of it is the filter's new state.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,95 +17,139 @@ from configs.schema import Smoothing as Settings
 F64 = npt.NDArray[np.float64]
 
 START_SPEED_M_S = 1.0  # what a joint may be doing when it is first seen
-SURPRISE = 3.0  # standard deviations up to which a measurement counts fully
 NS = 1e-9
+LEARNT_AT_HZ = 10.0  # rate at which the acceleration's share is learnt
+LEAST_SHARE, MOST_SHARE = 0.02, 20.0  # of the configured acceleration's square
+RIGHT_SURPRISE = 1.0
+MOST_SURPRISE = 6.0  # times the expected square: an outlier teaches no more
+SETTLE_M_S = 1.0  # 33 mm a tick at 30 Hz
+SPEED_LASTS_S = 0.5  # an unseen joint slows down
 
 
 @dataclass(frozen=True)
-class Smoothed:
-    """joints_m: (J, 3), NaN where absent. sigma_m: (J,), inf there. predicted: (J,) carried on without a view."""
+class Foreseen:
+    """Where joints are expected, NaN where nothing is known. joints_m, velocity_m_s (N, 3), covariance (N, 3, 3).
+
+    bone_m (N, 3), bone_covariance (N, 3, 3): vectors from the parents; of a root, its place.
+    """
 
     joints_m: F64
-    sigma_m: F64
-    predicted: npt.NDArray[np.bool_]
-
-
-class Smoother(Protocol):
-    """State of one person's filter."""
-
-    def update(self, captured_ns: int, joints_m: F64, sigma_m: F64) -> Smoothed:
-        """Take in the joints (J, 3), NaN where unseen, with their sigma (J,), at a later time than before."""
-
-
-def make_smoother(settings: Settings, n_joints: int) -> Smoother:
-    """The smoother that the configuration names."""
-    if settings.kind == "kalman":
-        return Kalman(settings, n_joints)
-    if settings.kind == "one_euro":
-        return OneEuro(settings, n_joints)
-    return Unsmoothed()
-
-
-class Unsmoothed:
-    """Joints as they are measured."""
-
-    def update(self, captured_ns: int, joints_m: F64, sigma_m: F64) -> Smoothed:
-        return Smoothed(joints_m, sigma_m, np.zeros(len(joints_m), dtype=np.bool_))
+    covariance: F64
+    velocity_m_s: F64
+    bone_m: F64
+    bone_covariance: F64
 
 
 class Kalman:
-    """Constant velocity per joint. position (J, 3), velocity (J, 3), covariance entries pp, pv, vv (J,)."""
+    """Constant velocity of a root and of N bones. Covariance blocks pp, pv, vv are (N, 3, 3)."""
 
-    def __init__(self, settings: Settings, n_joints: int) -> None:
+    def __init__(self, settings: Settings, parent: npt.NDArray[np.int64]) -> None:
+        n = len(parent)
         self._acceleration2 = settings.acceleration_m_s2**2
-        self._max_gap_ns = settings.max_gap_ms * 1e6
-        self._position = np.full((n_joints, 3), np.nan)
-        self._velocity = np.zeros((n_joints, 3))
-        self._pp, self._pv, self._vv = (np.zeros(n_joints) for _ in range(3))
-        self._seen_ns = np.full(n_joints, -(2**62), dtype=np.int64)
-        self._time_ns: int | None = None
+        self._parent = parent
+        self._is_root = parent < 0
+        self._chain = _chains(parent)
+        self._bone = np.full((n, 3), np.nan)
+        self._velocity = np.zeros((n, 3))
+        self._pp, self._pv, self._vv = (np.zeros((n, 3, 3)) for _ in range(3))
+        self._share = np.ones(n)
+        self._time_ns = 0
 
-    def update(self, captured_ns: int, joints_m: F64, sigma_m: F64) -> Smoothed:
-        self._predict(captured_ns)
-        measured = np.isfinite(joints_m).all(axis=1) & np.isfinite(sigma_m)
-        alive = captured_ns - self._seen_ns <= self._max_gap_ns
-        self._begin(measured & ~alive, joints_m, sigma_m)
-        self._correct(measured & alive, joints_m, sigma_m)
-        self._seen_ns[measured] = captured_ns
-        predicted = alive & ~measured
-        shown = measured | predicted
-        return Smoothed(
-            np.where(shown[:, None], self._position, np.nan), np.where(shown, np.sqrt(self._pp), np.inf), predicted
+    def foresee(self, captured_ns: int) -> Foreseen:
+        """Where the joints will be at a later time; nothing changes."""
+        bone, velocity, pp, _, _ = self._at(captured_ns)
+        n = len(bone)
+        return Foreseen(
+            self._chain @ bone,
+            (self._chain @ pp.reshape(n, 9)).reshape(n, 3, 3),
+            self._chain @ velocity,
+            bone,
+            pp,
         )
 
-    def _predict(self, captured_ns: int) -> None:
-        dt = 0.0 if self._time_ns is None else (captured_ns - self._time_ns) * NS
+    def correct(self, captured_ns: int, joints_m: F64, bone_covariance: F64, surprise: F64) -> None:
+        """Take over what became of `foresee(captured_ns)` with the measurements: joints_m (N, 3), bone_covariance
+        (N, 3, 3).
+
+        NaN: nothing is known of the joint any more. surprise: (N,) squared distance of expectation and measurement,
+        over what it should be; NaN where not measured.
+        """
+        before, velocity, pp, pv, vv = self._at(captured_ns)
+        bone = np.where(self._is_root[:, None], joints_m, joints_m - joints_m[self._parent])
+        known, measured = np.isfinite(before[:, 0]), np.isfinite(bone[:, 0])
+        both = known & measured
+        keep = both[:, None, None]
+        shift = np.where(both[:, None], bone - before, 0.0)
+        learnt = np.where(keep, pp - bone_covariance, 0.0)
+        gain_t = np.linalg.solve(np.where(keep, pp, np.eye(3)), pv)  # of velocity by position: (vp pp⁻¹)ᵀ
+        gain = gain_t.transpose(0, 2, 1)
+        self._learn_acceleration((captured_ns - self._time_ns) * NS, surprise)
+        self._bone = np.where(measured[:, None], bone, np.nan)
+        self._velocity = np.where(both[:, None], velocity + (gain @ shift[..., None])[..., 0], 0.0)
+        self._pp = np.where(measured[:, None, None], bone_covariance, 0.0)
+        self._pv = np.where(keep, bone_covariance @ gain_t, 0.0)
+        self._vv = np.where(keep, vv - gain @ learnt @ gain_t, np.eye(3) * START_SPEED_M_S**2)
         self._time_ns = captured_ns
-        a2 = self._acceleration2
-        self._position = self._position + dt * self._velocity
-        self._pp = self._pp + 2 * dt * self._pv + dt * dt * self._vv + a2 * dt**4 / 4
-        self._pv = self._pv + dt * self._vv + a2 * dt**3 / 2
-        self._vv = self._vv + a2 * dt * dt
 
-    def _begin(self, which: npt.NDArray[np.bool_], joints_m: F64, sigma_m: F64) -> None:
-        self._position[which] = joints_m[which]
-        self._velocity[which] = 0.0
-        self._pp[which] = sigma_m[which] ** 2
-        self._pv[which] = 0.0
-        self._vv[which] = START_SPEED_M_S**2
+    def _at(self, captured_ns: int) -> tuple[F64, F64, F64, F64, F64]:
+        """Bones, their velocities and covariances, carried on to a time."""
+        dt = max(captured_ns - self._time_ns, 0) * NS if self._time_ns else 0.0
+        faded = np.exp(-dt / SPEED_LASTS_S)
+        lasting = SPEED_LASTS_S * (1.0 - faded)  # dt of a speed that fades
+        noise = (self._acceleration2 * self._share)[:, None, None] * np.eye(3)
+        pv_t = self._pv.transpose(0, 2, 1)
+        pp = self._pp + lasting * (self._pv + pv_t) + lasting**2 * self._vv + noise * dt**4 / 4
+        pv = faded * (self._pv + lasting * self._vv) + noise * dt**3 / 2
+        vv = faded**2 * self._vv + noise * dt * dt
+        return self._bone + lasting * self._velocity, faded * self._velocity, pp, pv, vv
 
-    def _correct(self, which: npt.NDArray[np.bool_], joints_m: F64, sigma_m: F64) -> None:
-        pp, pv, vv = self._pp[which], self._pv[which], self._vv[which]
-        surprise_m = joints_m[which] - self._position[which]
-        noise2 = sigma_m[which] ** 2
-        in_sigmas = np.sqrt((surprise_m**2).sum(axis=1) / 3 / (pp + noise2))
-        noise2 = noise2 * np.maximum(1.0, in_sigmas / SURPRISE) ** 2
-        gain_p, gain_v = pp / (pp + noise2), pv / (pp + noise2)
-        self._position[which] += gain_p[:, None] * surprise_m
-        self._velocity[which] += gain_v[:, None] * surprise_m
-        self._pp[which] = (1 - gain_p) * pp
-        self._pv[which] = (1 - gain_p) * pv
-        self._vv[which] = vv - gain_v * pv
+    def _learn_acceleration(self, dt_s: float, surprise: F64) -> None:
+        """Where expectations are farther off than they should be, bones are accelerated more, and the other way round."""
+        gain = 1.0 - np.exp(-LEARNT_AT_HZ * max(dt_s, 0.0))
+        off = np.minimum(np.nan_to_num(surprise, nan=RIGHT_SURPRISE), MOST_SURPRISE) - RIGHT_SURPRISE
+        self._share = np.clip(self._share * (1.0 + gain * off), LEAST_SHARE, MOST_SHARE)
+
+
+def _chains(parent: npt.NDArray[np.int64]) -> F64:
+    """(N, N): 1 where the bone of the column lies between the joint of the row and its root."""
+    chain = np.eye(len(parent))
+    for joint in range(len(parent)):
+        above = parent[joint]
+        while above >= 0:
+            chain[joint, above] = 1.0
+            above = parent[above]
+    return chain
+
+
+class Settling:
+    """Lets a joint that was placed from one side only glide to where more views then see it, in place of a jump.
+
+    What is shown keeps an offset to what is known, which shrinks by SETTLE_M_S; it is told in the sigma.
+    """
+
+    def __init__(self, n_joints: int) -> None:
+        self._offset = np.zeros((n_joints, 3))
+        self._was_guessed = np.zeros(n_joints, dtype=np.bool_)
+
+    def settle(self, since_s: float, foreseen_m: F64, joints_m: F64, n_views: npt.NDArray[np.int64]) -> tuple[F64, F64]:
+        """Joints (J, 3) to show, and how far they are off (J,). foreseen_m: what was expected; n_views: (J,) used now."""
+        seen = n_views >= 2
+        leap = np.where(np.isfinite(foreseen_m), foreseen_m, joints_m) - joints_m
+        found_again = seen & self._was_guessed & np.isfinite(leap[:, 0])
+        self._offset = np.where(found_again[:, None], self._offset + leap, self._offset)
+        self._was_guessed = ~seen
+        self._shrink(since_s)
+        return joints_m + self._offset, np.linalg.norm(self._offset, axis=1)
+
+    def keep(self, joints_m: F64) -> F64:
+        """Joints (J, 3) to show of somebody who is not seen."""
+        self._was_guessed[:] = True
+        return joints_m + self._offset
+
+    def _shrink(self, since_s: float) -> None:
+        size = np.linalg.norm(self._offset, axis=1, keepdims=True)
+        left = np.maximum(size - SETTLE_M_S * since_s, 0.0)
+        self._offset = self._offset * left / np.maximum(size, 1e-9)
 
 
 class OneEuro:
@@ -118,11 +163,11 @@ class OneEuro:
         self._max_gap_ns = settings.max_gap_ms * 1e6
         self._position = np.full((n_joints, 3), np.nan)
         self._velocity = np.zeros((n_joints, 3))
-        self._sigma = np.full(n_joints, np.inf)
         self._seen_ns = np.full(n_joints, -(2**62), dtype=np.int64)
 
-    def update(self, captured_ns: int, joints_m: F64, sigma_m: F64) -> Smoothed:
-        measured = np.isfinite(joints_m).all(axis=1) & np.isfinite(sigma_m)
+    def smooth(self, captured_ns: int, joints_m: F64) -> F64:
+        """Joints (N, 3) as filtered; what is absent stays absent."""
+        measured = np.isfinite(joints_m).all(axis=1)
         alive = captured_ns - self._seen_ns <= self._max_gap_ns
         fresh, known = measured & ~alive, measured & alive
         self._position[fresh], self._velocity[fresh] = joints_m[fresh], 0.0
@@ -131,13 +176,8 @@ class OneEuro:
         self._velocity[known] += _low_pass(self.SPEED_CUTOFF_HZ, dt_s) * (speed - self._velocity[known])
         cutoff_hz = self._min_cutoff_hz + self._beta * np.linalg.norm(self._velocity[known], axis=1, keepdims=True)
         self._position[known] += _low_pass(cutoff_hz, dt_s) * (joints_m[known] - self._position[known])
-        self._sigma[measured] = sigma_m[measured]
         self._seen_ns[measured] = captured_ns
-        predicted = alive & ~measured  # held where it was: this filter foresees nothing
-        shown = measured | predicted
-        return Smoothed(
-            np.where(shown[:, None], self._position, np.nan), np.where(shown, self._sigma, np.inf), predicted
-        )
+        return np.where(measured[:, None], self._position, np.nan)
 
 
 def _low_pass(cutoff_hz: F64 | float, dt_s: F64) -> F64:

@@ -30,11 +30,12 @@ NEVER_NS = 2**62  # the tick after the last given one
 
 @dataclass(frozen=True)
 class View:
-    """One camera at one tick. keypoints_px: (P, J, 2), NaN where absent; confidence: (P, J)."""
+    """One camera at one tick. keypoints_px: (P, J, 2), NaN where absent; confidence: (P, J); asked_ids: as detected."""
 
     keypoints_px: F32
     confidence: F32
     size_wh: tuple[int, ...]
+    asked_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -233,7 +234,7 @@ def view_at(frames: "deque[Keypoints2D] | list[Keypoints2D]", instant_ns: int, m
     before = after = None
     for frame in frames:
         if abs(frame.captured_ns - instant_ns) <= SAME_INSTANT_NS:
-            return View(frame.keypoints_px, frame.confidence, frame.size_wh)
+            return View(frame.keypoints_px, frame.confidence, frame.size_wh, frame.asked_ids)
         if frame.captured_ns < instant_ns:
             before = frame
         elif after is None:

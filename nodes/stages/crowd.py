@@ -1,0 +1,219 @@
+"""Everybody at one instant: who is who in the views, where each one is, who comes and who goes. Pure.
+
+match → newcomers → left and right → fusion (views, lifts, bones, expectation) → lives
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from configs.schema import Fusion as Settings
+from lifter.skeleton import Skeleton
+from nodes.stages.camera_agreement import CameraAgreement
+from nodes.stages.body_tree import BodyTree
+from nodes.stages.fuse import MIN_SEEN, Fused, Fuser, Seen
+from nodes.stages.lives import Arrival, Lives, State
+from nodes.stages.matching import Detected, Predicted, match_tracks
+from nodes.stages.newcomers import Newcomers, find_newcomers
+from nodes.stages.people import Estimate, Person, known_of
+from nodes.stages.reunion import reunite
+from nodes.stages.sides import sides_of
+from nodes.stages.swaps import repair_swaps
+
+F64 = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+NS = 1e-9
+ODD = "what it sees disagrees with the other cameras: somebody else, or it was moved"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One person at one instant. used (C, J): views that count, all False where only predicted.
+
+    lifted: whether lifts took part. is_predicted: no view saw the person. velocity_m_s: (J, 3).
+    """
+
+    person_id: int
+    estimate: Estimate
+    velocity_m_s: F64
+    used: Bools
+    reprojection_px: F64
+    lifted: bool
+    is_predicted: bool
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """Who is looked at in a tick: M rows, those followed first, then the newcomers. who: (M, C), -1 for no detection."""
+
+    keys: tuple[int, ...]
+    newcomers: Newcomers
+    who: Ints
+    reunited: Ints
+
+
+class Crowd:
+    """Follows everybody from tick to tick."""
+
+    def __init__(
+        self, fuser: Fuser, settings: Settings, skeleton: Skeleton, tree: BodyTree, cameras: tuple[str, ...]
+    ) -> None:
+        self._fuser = fuser
+        self._settings = settings
+        self._skeleton = skeleton
+        self._tree = tree
+        self._people: dict[int, Person] = {}
+        gaps = settings.people
+        self._lives = Lives(round(settings.smoothing.max_gap_ms * 1e6), round(gaps.forget_ms * 1e6))
+        self.agreement = CameraAgreement(cameras)
+        self.left_out: dict[int, str] = {}  # camera's index → why nobody was fused with what it saw in the last tick
+
+    def begin_anew(self) -> None:
+        """What comes stands on another time axis."""
+        self._people.clear()
+        self._lives.begin_anew()
+        self.agreement.begin_anew()
+
+    def warm_up(self) -> None:
+        """Run the compiled kernels once."""
+
+    def tick(self, captured_ns: int, detected: Detected, present: Bools) -> list[Shown]:
+        """Everybody who is to be shown at this instant. present: (C,) cameras that have a picture of it."""
+        cast = self._cast(captured_ns, detected, present)
+        fused = self._fuse(captured_ns, detected, cast)
+        return self._live_on(captured_ns, cast, fused)
+
+    def foresee(self, captured_ns: int) -> list[Shown]:
+        """Everybody who is shown, carried on to a later time; nothing changes."""
+        return [self._carried(key, captured_ns) for key in self._lives.keys(State.PRESENT)]
+
+    def _cast(self, captured_ns: int, detected: Detected, present: Bools) -> _Cast:
+        """Find those followed in the views, and group what is left into new people."""
+        keys, rig = self._lives.followed, self._fuser.arrays
+        sure = self._settings.triangulation.min_confidence
+        matched = match_tracks(rig, detected, self._predicted(keys, captured_ns), self._skeleton, sure)
+        new = find_newcomers(rig, detected, matched.free, self._skeleton, present, sure)
+        dormant = self._lives.keys(State.DORMANT)
+        gone_m = self._predicted(dormant, captured_ns).joints_m
+        unseen_s = np.array([(captured_ns - self._lives[key].seen_ns) * NS for key in dormant])
+        back = reunite(rig, detected, new, gone_m, unseen_s, self._skeleton)
+        reunited = np.array([dormant[i] if i >= 0 else -1 for i in back], dtype=np.int64)
+        return _Cast(keys, new, np.concatenate([matched.who, new.who]), reunited)
+
+    def _predicted(self, keys: tuple[int, ...], captured_ns: int) -> Predicted:
+        n = self._tree.n_shown
+        foreseen = [self._people[key].foresee(captured_ns) for key in keys]
+        joints_m = np.array([f.joints_m[:n] for f in foreseen]).reshape(-1, n, 3)
+        variance = np.array([np.trace(f.covariance[:n], axis1=1, axis2=2) / 3 for f in foreseen]).reshape(-1, n)
+        ids = np.array([self._lives[key].person_id or -1 for key in keys], dtype=np.int64)
+        return Predicted(joints_m, np.sqrt(np.maximum(variance, 0.0)), ids)
+
+    def _fuse(self, captured_ns: int, detected: Detected, cast: _Cast) -> Fused:
+        """Gather each one's rays, left and right put right, and solve for all who are seen."""
+        there = cast.who >= 0
+        cameras = np.arange(cast.who.shape[1])
+        index = np.maximum(cast.who, 0)
+        rays = np.where(there[..., None, None], detected.rays[cameras, index], np.nan)
+        confidence = np.where(there[..., None], detected.confidence[cameras, index], 0.0)
+        k = len(cast.keys)
+        turned = np.zeros(there.shape, dtype=np.bool_)
+        turned[k:] = cast.newcomers.mirrored
+        mirror = sides_of(self._skeleton).mirror
+        rays = np.where(turned[..., None, None], rays[:, :, mirror], rays)
+        confidence = np.where(turned[..., None], confidence[:, :, mirror], confidence)
+        predicted = self._predicted(cast.keys, captured_ns)
+        repaired = repair_swaps(
+            self._fuser.arrays,
+            rays,
+            confidence,
+            np.concatenate([predicted.joints_m, cast.newcomers.joints_m]),
+            np.concatenate([predicted.sigma_m, cast.newcomers.sigma_m]),
+            self._skeleton,
+        )
+        people: list[Person | None] = [self._people[key] for key in cast.keys]
+        for m in np.flatnonzero(repaired.contradicted[:k]):
+            self._people[cast.keys[m]].begin_anew()  # who was born the wrong way round
+        people += [self._people[key] if key >= 0 else None for key in cast.reunited]
+        for key in cast.reunited[cast.reunited >= 0]:
+            self._people[key].begin_anew()
+        known = known_of(people, captured_ns, self._tree, expects=self._settings.smoothing.kind == "kalman")
+        fused = self._fuser.fuse(Seen(repaired.rays, repaired.confidence), known)
+        self.agreement.take(captured_ns, fused.off_px, fused.outvoted)
+        return fused
+
+    def _live_on(self, captured_ns: int, cast: _Cast, fused: Fused) -> list[Shown]:
+        """Births, deaths, and what to show of those who live."""
+        odd_alone = (fused.odd | (cast.who < 0)).all(0) & fused.odd.any(0)
+        self.left_out = {int(c): ODD for c in np.flatnonzero(odd_alone)}
+        supporting = ((fused.used.sum(-1) >= MIN_SEEN) & ~fused.odd).sum(1)
+        k = len(cast.keys)
+        arrivals = [
+            Arrival(
+                int(min(supporting[k + n], cast.newcomers.n_views[n])),
+                bool(cast.newcomers.unrivalled[n]),
+                float(cast.newcomers.misfit[n]),
+                int(cast.reunited[n]) if cast.reunited[n] >= 0 else None,
+            )
+            for n in range(len(cast.newcomers.who))
+        ]
+        changes = self._lives.update(captured_ns, dict(zip(cast.keys, supporting[:k].tolist(), strict=True)), arrivals)
+        rows = {key: m for m, key in enumerate((*cast.keys, *changes.arrived))}
+        for key in changes.arrived:
+            if key not in self._people:
+                self._people[key] = Person(self._settings.smoothing, self._tree)
+        estimates = {key: self._take(key, captured_ns, fused, m, int(supporting[m])) for key, m in rows.items()}
+        n = self._tree.n_shown
+        places = {key: fused.joints_m[rows[key], :n] for key in self._lives.followed if key in rows}
+        self._lives.part_doubles(captured_ns, places)
+        for key in self._people.keys() - set(self._lives.keys()):
+            del self._people[key]
+        return [
+            self._shown(key, captured_ns, fused, rows.get(key), estimates.get(key))
+            for key in self._lives.keys(State.PRESENT)
+        ]
+
+    def _take(self, key: int, captured_ns: int, fused: Fused, m: int, supporting: int) -> Estimate | None:
+        """Let the person's state follow; None for somebody who is not seen."""
+        return self._people[key].take(captured_ns, fused, m) if supporting else None
+
+    def _shown(self, key: int, captured_ns: int, fused: Fused, m: int | None, estimate: Estimate | None) -> Shown:
+        if m is None or estimate is None:
+            return self._carried(key, captured_ns)
+        velocity_m_s = self._people[key].foresee(captured_ns).velocity_m_s[: self._tree.n_shown]
+        person_id = self._lives[key].person_id or 0
+        return Shown(
+            person_id, estimate, velocity_m_s, fused.used[m], fused.reprojection_px[m], bool(fused.lifted[m]), False
+        )
+
+    def _carried(self, key: int, captured_ns: int) -> Shown:
+        """Somebody as foreseen."""
+        n, n_cameras = self._tree.n_shown, len(self._fuser.cameras)
+        person = self._people[key]
+        return Shown(
+            person_id=self._lives[key].person_id or 0,
+            estimate=person.carry_on(captured_ns),
+            velocity_m_s=person.foresee(captured_ns).velocity_m_s[:n],
+            used=np.zeros((n_cameras, n), dtype=np.bool_),
+            reprojection_px=np.full(n, np.nan),
+            lifted=False,
+            is_predicted=True,
+        )
+
+
+def detected_of(views: Mapping[int, tuple[F64, F64, tuple[int, ...]]], n_cameras: int, n_joints: int) -> tuple[F64, F64, Ints]:
+    """Padded arrays of all views: keypoints_px (C, P, J, 2), confidence (C, P, J), asked_ids (C, P)."""
+    most = max((len(confidence) for _, confidence, _ in views.values()), default=0)
+    keypoints_px = np.full((n_cameras, max(most, 1), n_joints, 2), np.nan)
+    confidence_of = np.zeros((n_cameras, max(most, 1), n_joints))
+    asked = np.full((n_cameras, max(most, 1)), -1)
+    for c, (keypoints, confidence, asked_ids) in views.items():
+        count = len(confidence)
+        keypoints_px[c, :count] = keypoints
+        confidence_of[c, :count] = np.where(np.isfinite(confidence), confidence, 0.0)
+        if len(asked_ids) == count:
+            asked[c, :count] = asked_ids
+    return keypoints_px, confidence_of, asked

@@ -1,0 +1,100 @@
+"""What is known of each person who is followed: motion, bones, and what was shown last. Pure; times are arguments."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from configs.schema import Smoothing as Settings
+from nodes.stages.body_tree import BodyTree
+from nodes.stages.bones import Bones
+from nodes.stages.fuse import Fused, Known
+from nodes.stages.person_kernel import Expected
+from nodes.stages.smoothing import Foreseen, Kalman, OneEuro, Settling
+
+F64 = npt.NDArray[np.float64]
+
+NS = 1e-9
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One person as shown: joints_m (J, 3), NaN where absent, and sigma_m (J,), the root of the mean variance."""
+
+    joints_m: F64
+    sigma_m: F64
+
+
+class Person:
+    """The state of one person, who was seen at `seen_ns` last."""
+
+    def __init__(self, settings: Settings, tree: BodyTree) -> None:
+        self._settings = settings
+        self._tree = tree
+        self.bones = Bones(len(tree.names))
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Forget the motion, but not the body: the person was away."""
+        self._kalman = Kalman(self._settings, self._tree.parent)
+        self._one_euro = OneEuro(self._settings, self._tree.n_shown) if self._settings.kind == "one_euro" else None
+        self._settling = Settling(self._tree.n_shown)
+        self.seen_ns: int | None = None
+
+    def foresee(self, captured_ns: int) -> Foreseen:
+        """Where everything will be."""
+        return self._kalman.foresee(captured_ns)
+
+    def take(self, captured_ns: int, fused: Fused, m: int) -> Estimate:
+        """Take in row m of what was fused; what to show."""
+        foreseen = self.foresee(captured_ns)
+        self._kalman.correct(captured_ns, fused.joints_m[m], fused.bone_covariance[m], fused.surprise[m])
+        self.bones.learn(fused.bone_m[m], fused.bone_variance[m])
+        since_s = 0.0 if self.seen_ns is None else (captured_ns - self.seen_ns) * NS
+        self.seen_ns = captured_ns
+        n = self._tree.n_shown
+        joints_m, sigma_m = fused.joints_m[m, :n], _sigma(fused.covariance[m, :n])
+        if self._settings.kind == "kalman":
+            joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, fused.used[m].sum(0))
+            sigma_m = np.sqrt(sigma_m**2 + off_m**2 / 3)
+        elif self._one_euro is not None:
+            joints_m = self._one_euro.smooth(captured_ns, joints_m)
+        return Estimate(joints_m, sigma_m)
+
+    def carry_on(self, captured_ns: int) -> Estimate:
+        """What to show of somebody who is not seen."""
+        foreseen, n = self.foresee(captured_ns), self._tree.n_shown
+        return Estimate(self._settling.keep(foreseen.joints_m[:n]), _sigma(foreseen.covariance[:n]))
+
+
+def known_of(people: Sequence[Person | None], captured_ns: int, tree: BodyTree, expects: bool) -> Known:
+    """What is known of M people before looking; None: somebody new. expects: whether the past may speak for the places."""
+    known = Known.nothing(len(people), len(tree.names))
+    for m, person in enumerate(people):
+        if person is None:
+            continue
+        known.length_m[m], known.length_information[m] = person.bones.length_m, person.bones.information
+        if expects and person.seen_ns is not None:
+            known.since_s[m] = (captured_ns - person.seen_ns) * NS
+            _expect(known.expected, m, person.foresee(captured_ns), tree)
+    return known
+
+
+def _expect(expected: Expected, m: int, foreseen: Foreseen, tree: BodyTree) -> None:
+    """Fill in row m."""
+    there = np.isfinite(foreseen.joints_m[:, 0])
+    root = (tree.parent < 0) & there
+    both = np.where(there[:, None, None], np.stack([foreseen.covariance, foreseen.bone_covariance]), np.eye(3))
+    witness, of_bone = np.where(there[:, None, None], np.linalg.inv(both), 0.0)
+    expected.joints_m[m] = np.where(there[:, None], foreseen.joints_m, 0.0)
+    expected.bone_m[m] = np.where(there[:, None], foreseen.bone_m, 0.0)
+    expected.witness[m] = witness
+    expected.information[m, root] = of_bone[root]
+    expected.bone_information[m, ~root] = of_bone[~root]
+
+
+def _sigma(covariance: F64) -> F64:
+    """(N,) of (N, 3, 3): standard deviation per axis, inf where nothing is known."""
+    variance = np.trace(covariance, axis1=1, axis2=2) / 3
+    return np.where(np.isfinite(variance) & (variance > 0), np.sqrt(np.maximum(variance, 0.0)), np.inf)
