@@ -154,18 +154,23 @@ class Crowd:
         arrivals = [
             Arrival(
                 int(min(supporting[k + n], cast.newcomers.n_views[n])),
-                bool(cast.newcomers.unrivalled[n]),
+                bool(cast.newcomers.crowd[n] <= 1.0),
                 float(cast.newcomers.misfit[n]),
                 int(cast.reunited[n]) if cast.reunited[n] >= 0 else None,
             )
             for n in range(len(cast.newcomers.who))
         ]
+        were_shown = set(self._lives.keys(State.PRESENT))
         changes = self._lives.update(captured_ns, dict(zip(cast.keys, supporting[:k].tolist(), strict=True)), arrivals)
         rows = {key: m for m, key in enumerate((*cast.keys, *changes.arrived))}
         for key in changes.arrived:
             if key not in self._people:
                 self._people[key] = Person(self._settings.smoothing, self._tree)
-        estimates = {key: self._take(key, captured_ns, fused, m, int(supporting[m])) for key, m in rows.items()}
+        estimates = {
+            key: self._people[key].take(captured_ns, fused, m, key in were_shown)
+            for key, m in rows.items()
+            if supporting[m]
+        }
         n = self._tree.n_shown
         places = {key: fused.joints_m[rows[key], :n] for key in self._lives.followed if key in rows}
         self._lives.part_doubles(captured_ns, places)
@@ -175,10 +180,6 @@ class Crowd:
             self._shown(key, captured_ns, fused, rows.get(key), estimates.get(key))
             for key in self._lives.keys(State.PRESENT)
         ]
-
-    def _take(self, key: int, captured_ns: int, fused: Fused, m: int, supporting: int) -> Estimate | None:
-        """Let the person's state follow; None for somebody who is not seen."""
-        return self._people[key].take(captured_ns, fused, m) if supporting else None
 
     def _shown(self, key: int, captured_ns: int, fused: Fused, m: int | None, estimate: Estimate | None) -> Shown:
         if m is None or estimate is None:

@@ -41,21 +41,25 @@ class Person:
         self._one_euro = OneEuro(self._settings, self._tree.n_shown) if self._settings.kind == "one_euro" else None
         self._settling = Settling(self._tree.n_shown)
         self.seen_ns: int | None = None
+        self._foreseen: tuple[int, Foreseen] | None = None
 
     def foresee(self, captured_ns: int) -> Foreseen:
-        """Where everything will be."""
-        return self._kalman.foresee(captured_ns)
+        """Where everything will be; several ask at each tick."""
+        if self._foreseen is None or self._foreseen[0] != captured_ns:
+            self._foreseen = captured_ns, self._kalman.foresee(captured_ns)
+        return self._foreseen[1]
 
-    def take(self, captured_ns: int, fused: Fused, m: int) -> Estimate:
-        """Take in row m of what was fused; what to show."""
+    def take(self, captured_ns: int, fused: Fused, m: int, was_shown: bool) -> Estimate:
+        """Take in row m of what was fused; what to show. was_shown: somebody may have seen where the person was."""
         foreseen = self.foresee(captured_ns)
+        self._foreseen = None
         self._kalman.correct(captured_ns, fused.joints_m[m], fused.bone_covariance[m], fused.surprise[m])
         self.bones.learn(fused.bone_m[m], fused.bone_variance[m])
         since_s = 0.0 if self.seen_ns is None else (captured_ns - self.seen_ns) * NS
         self.seen_ns = captured_ns
         n = self._tree.n_shown
         joints_m, sigma_m = fused.joints_m[m, :n], _sigma(fused.covariance[m, :n])
-        if self._settings.kind == "kalman":
+        if self._settings.kind == "kalman" and was_shown:
             joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, fused.used[m].sum(0))
             sigma_m = np.sqrt(sigma_m**2 + off_m**2 / 3)
         elif self._one_euro is not None:
