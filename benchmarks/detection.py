@@ -7,9 +7,9 @@ They are seen by the demo's four cameras at 15 frames a second; truth is exact. 
 camera where the truth was 100 ms ago and how fast it was, 20 mm wrong.
 
 Columns: share of people found, of those whose hips are not hidden behind somebody; seconds until everybody had been
-found once (the film's length: never), in the camera that took longest; error of the twelve limb joints of all who were
-found, half hidden ones, too; detections a frame of nobody, or of somebody for the second time; the process's CPU time a
-frame; detections in a second of one core.
+found once (the film's length: never), in the camera that took longest; error of the limb joints of all who were found,
+half hidden ones, too, as far as the detector's confidence in a joint is over 0.3; detections a frame of nobody, or of
+somebody for the second time; the process's CPU time a frame; detections in a second of one core.
 """
 
 import tempfile
@@ -45,6 +45,8 @@ FPS = 15
 LAG_NS = 100_000_000  # from capture to the expectation that comes back
 WRONG_M = 0.02
 NEAR = 0.25  # of the person's size in the picture (hips to farthest joint): so near a detection is of that person
+MIN_CONFIDENCE = 0.3  # as fusion has it
+MIN_SURE = 4  # limb joints over that; with fewer a detection counts for nothing
 HIDES = 0.2  # of the nearer person's size: about the half width of a body
 LANDMARKS = [SYNTHETIC_JOINTS.index(joint) for joint in MEDIAPIPE33.joints]
 LIMBS = MEDIAPIPE33.limb_indices()
@@ -73,17 +75,21 @@ class Tally:
     cpu_s: list[float] = field(default_factory=list)
 
     def add(self, film: Film, detected: list[F64]) -> None:
-        """Hold the detections (P', 33, 2) of every frame against the truth."""
+        """Hold the detections (P', 33, 3: x, y, confidence) of every frame against the truth."""
         hits = np.zeros(film.truth_px.shape[:2], dtype=np.bool_)
-        for t, (truth_px, keypoints_px) in enumerate(zip(film.truth_px, detected, strict=True)):
+        for t, (truth_px, people) in enumerate(zip(film.truth_px, detected, strict=True)):
             _, size_px = hips_and_size(truth_px)
-            apart_px = np.linalg.norm(keypoints_px[:, None, LIMBS] - truth_px[None, :, LIMBS], axis=3)
+            apart_px = np.linalg.norm(people[:, None, LIMBS, :2] - truth_px[None, :, LIMBS], axis=3)
+            sure = people[:, LIMBS, 2] > MIN_CONFIDENCE
             for p in range(len(truth_px)):
-                nearest = min(apart_px[:, p], key=np.mean, default=np.full(len(LIMBS), np.inf))
-                if nearest.mean() < NEAR * size_px[p]:
+                near_px = [
+                    error_px[of] for error_px, of in zip(apart_px[:, p], sure, strict=True) if of.sum() >= MIN_SURE
+                ]
+                nearest_px = min(near_px, key=np.mean, default=np.array([np.inf]))
+                if nearest_px.mean() < NEAR * size_px[p]:
                     hits[t, p] = True
-                    self.errors_px.append(nearest)
-            self.extra += max(0, len(keypoints_px) - int(hits[t].sum()))
+                    self.errors_px.append(nearest_px)
+            self.extra += max(0, int((sure.sum(axis=1) >= MIN_SURE).sum() - hits[t].sum()))
         self.found.append(hits)
         self.visible.append(film.visible)
 
@@ -126,8 +132,8 @@ class Peer:
         image = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=frame.image_rgb)
         people = self._landmarker.detect_for_video(image, frame.captured_ns // 1_000_000).pose_landmarks
         height, width = frame.image_rgb.shape[:2]
-        marks = np.array([[(m.x, m.y) for m in person] for person in people]).reshape(-1, 33, 2)
-        return np.asarray(marks * (width, height) - 0.5)
+        marks = np.array([[(m.x, m.y, m.visibility) for m in person] for person in people]).reshape(-1, 33, 3)
+        return np.asarray(marks * (width, height, 1.0) - (0.5, 0.5, 0.0))
 
     def close(self) -> None:
         self._landmarker.close()
@@ -141,7 +147,8 @@ class Ours:
         self._asks = asks
 
     def detect(self, frame: Frame, regions: Regions) -> F64:
-        return self._detector.detect(frame, regions if self._asks else NOBODY).keypoints_px.astype(np.float64)
+        found = self._detector.detect(frame, regions if self._asks else NOBODY)
+        return np.concatenate([found.keypoints_px, found.confidence[..., None]], axis=2, dtype=np.float64)
 
     def close(self) -> None:
         self._detector.close()

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from configs import schema
 from configs.errors import ConfigError
 from lifter.skeleton import LIMB_JOINTS, MEDIAPIPE33, SKELETONS
 from lifter.synthetic import SYNTHETIC_JOINTS
+from nodes.detect.mediapipe_models import Look, Models
 from nodes.detect.opening import DETECTORS, open_detector
+from nodes.detect.pose_bundle import bundle_path
 from nodes.detect.regions import Regions, regions_at
 from nodes.sources.clip import Clip
 from nodes.sources.source import Frame
@@ -148,6 +151,35 @@ def test_asked_for_two_people_it_finds_both_and_says_who_is_who(detector, two_ac
         for detection, asked_id in enumerate(found.asked_ids):
             assert errors_px[detection, asked_id - 31] < 6
         assert found.confidence.dtype == found.keypoints_px.dtype == np.float32
+
+
+def test_joints_behind_somebody_nearer_are_left_for_guesses():
+    """Two in line with the camera, the farther one's legs behind the nearer one."""
+    rig = load_rig(DEMO / "rig.toml")
+    camera = rig["back"]
+    scene = stage(rig, "demo")
+    away = camera.T_world_cam[:2, 2] / np.linalg.norm(camera.T_world_cam[:2, 2])
+    actors = [
+        replace(scene.actors[0], offset_m=tuple(-0.9 * away)),
+        replace(scene.actors[0], offset_m=tuple(0.9 * away)),
+    ]
+    both = replace(scene, actors=tuple(actors))
+    joints_m = both.joints_at(0.0)[0][:, [SYNTHETIC_JOINTS.index(joint) for joint in MEDIAPIPE33.joints]]
+    expected = expect(
+        START_NS, [1, 2], joints_m, np.zeros_like(joints_m), np.full(joints_m.shape[:2], 0.02), rig, MEDIAPIPE33
+    )
+    models = Models(bundle_path(), schema.Detector())
+    look = Look(models, Renderer(both, camera).image_at(0.0))
+    view = expected.cameras["back"]
+    assert view.ids.tolist() == [1, 2]
+    near = look.person_at(view.circles[0].astype(np.float64), ())
+    assert near is not None
+    far = look.person_at(view.circles[1].astype(np.float64), (near,))
+    models.close()
+    assert np.median(near.confidence) > 0.8
+    if far is not None:
+        hips = [MEDIAPIPE33.index("left_hip"), MEDIAPIPE33.index("right_hip")]
+        assert (far.confidence[hips] <= 0.25).all()
 
 
 def test_told_that_nobody_is_known_it_finds_both_by_itself_within_a_round_of_searches(detector, two_actors):

@@ -106,6 +106,14 @@ def test_a_lens_that_folds_back_shows_nobody_from_outside():
     assert len(told([joints_m], rig=CameraRig((lens,))).cameras["lens"].ids) == 0
 
 
+def test_the_nearest_person_comes_first():
+    camera = RIG.cameras[0]
+    away = camera.T_world_cam[:3, 2] * [1, 1, 0]
+    message = told([standing_m() + 0.5 * away, standing_m() - 0.5 * away, standing_m()], ids=[7, 8, 9])
+    assert message.cameras[camera.name].ids.tolist() == [8, 9, 7]
+    assert message.cameras[RIG.names[2]].ids.tolist() == [7, 9, 8], "the camera opposite"
+
+
 def test_an_uncertain_place_is_looked_for_in_a_larger_circle_within_reason():
     joints_m = standing_m()[None]
     radii = [told(joints_m, sigma_m=np.full((1, 33), s)).cameras[RIG.names[0]].circles[0, 2] for s in (0.001, 0.1, 9.0)]

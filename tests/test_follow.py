@@ -36,9 +36,11 @@ class Scene:
         self.places = places
         self.looked: list[float] = []
         self.searched: list[Window] = []
+        self.before: list[list[float]] = []
 
-    def person_at(self, circle):
+    def person_at(self, circle, before):
         self.looked.append(float(circle[0]))
+        self.before.append([float(one.circle[0]) for one in before])
         near = sorted(self.places, key=lambda x: abs(x - circle[0]))
         return found(near[0]) if near and abs(near[0] - circle[0]) < circle[2] else None
 
@@ -94,6 +96,15 @@ def test_what_is_found_far_from_where_it_was_expected_is_nobody_that_was_asked_f
     follower = Follower(search_every=100)
     follower.step(Scene(), NOBODY)
     assert who(follower.step(Scene(300), asked((7, 380)))) == {-1: 300}
+
+
+def test_who_stands_behind_another_is_looked_for_behind_that_one():
+    follower = Follower(search_every=100)
+    follower.step(Scene(), NOBODY)
+    scene = Scene(100, 300, 350)
+    follower.step(scene, asked((7, 350), (8, 300), (9, 100)))
+    assert scene.looked == [350, 300, 100], "the nearest first, as fusion says"
+    assert scene.before == [[], [350], []]
 
 
 def test_two_who_cross_keep_their_names():

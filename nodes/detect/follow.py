@@ -20,6 +20,7 @@ Window = tuple[int, int, int, int]  # left, top, width, height in px
 # Distances are in radii of the circle: about 0.95 m of a standing person.
 AGREES = 0.35  # a circle's middle this near is the same person's
 ALIKE = 1.5  # and its radius within this factor
+MEETS = 0.6  # of both radii: bodies are narrower than their circles
 SLIPPED = 0.5  # what is found farther off than this is not whom the circle was meant for
 TWICE = 0.12  # mean distance of all joints: two crops of one person differ by 0.03, two people stand farther apart
 MAX_STRANGERS = 4  # people nobody asked for, whom a camera follows by itself
@@ -44,8 +45,8 @@ class Look(Protocol):
 
     size_wh: tuple[int, int]
 
-    def person_at(self, circle: F64) -> Found | None:
-        """The person whom this circle is around; None when there is none."""
+    def person_at(self, circle: F64, before: Sequence[Found]) -> Found | None:
+        """The person whom this circle is around, behind those before; None when there is none."""
 
     def people_in(self, window: Window, known: Sequence[Found]) -> F64:
         """Circles (N, 4), surest first, of people in a part of the picture, other than those known."""
@@ -84,8 +85,7 @@ class Follower:
 
     def step(self, look: Look, regions: Regions) -> list[Person]:
         """Everybody in the next picture."""
-        looked = [(wanted, look.person_at(wanted.circle)) for wanted in wanted_circles(self._followed, regions)]
-        people = without_doubles([_as_whom(wanted, found) for wanted, found in looked if found is not None])
+        people = without_doubles(_look_at(look, wanted_circles(self._followed, regions)))
         self._since_search += 1
         if self._since_search >= self._search_every or not people:
             people = self._with_newcomers(look, people)
@@ -101,7 +101,7 @@ class Follower:
             for circle in look.people_in(windows[self._turn % len(windows)], known)
             if not any(_distance(circle, found.circle) < AGREES for found in known)
         ]
-        found = [look.person_at(circle) for circle in circles[:MAX_NEW]]
+        found = [look.person_at(circle, ()) for circle in circles[:MAX_NEW]]
         strangers = [Person(one, -1, np.inf) for one in found if one is not None]  # who it is, the next frame tells
         more = without_doubles([*people, *strangers])
         if len(more) > len(people):
@@ -109,6 +109,22 @@ class Follower:
         else:
             self._since_search, self._turn = 0, self._turn + 1
         return more
+
+
+def _look_at(look: Look, wanted: list[_Wanted]) -> list[Person]:
+    """Who is found, the nearest first, so that whoever stands behind is looked for behind those already found.
+
+    Where two overlap, the crop of the one behind shows both, and the model takes the one in front.
+    """
+    people: list[Person] = []
+    for one in wanted:
+        in_front = [
+            p.found for p in people if p.asked_id >= 0 and one.asked_id >= 0 and _meet(p.found.circle, one.circle)
+        ]
+        found = look.person_at(one.circle, in_front)
+        if found is not None:
+            people.append(_as_whom(one, found))
+    return people
 
 
 def wanted_circles(followed: list[Person], regions: Regions) -> list[_Wanted]:
@@ -165,6 +181,11 @@ def _as_whom(wanted: _Wanted, found: Found) -> Person:
 
 def _agree(circle: F64, other: F64) -> bool:
     return _distance(circle, other) < AGREES and 1 / ALIKE < circle[2] / other[2] < ALIKE
+
+
+def _meet(circle: F64, other: F64) -> bool:
+    """Whether the bodies may overlap in the picture."""
+    return bool(np.hypot(*(circle[:2] - other[:2])) < MEETS * (circle[2] + other[2]))
 
 
 def _distance(circle: F64, other: F64) -> float:

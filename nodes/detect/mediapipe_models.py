@@ -32,6 +32,7 @@ ENLARGED = 1.25  # MediaPipe's crop is so much larger than the person's circle
 SEARCHED_PX = 448  # longer side of what is searched; the person model sees 224 of it
 MOST_PEOPLE = 4  # in one search
 GREY = (127, 127, 127)
+HIDDEN = 0.25  # of the confidence is left to a joint behind somebody: MediaPipe is as sure of what it makes up
 LIMB_WIDTH = 0.16  # of the circle's radius: clothes and all
 TORSO = [MEDIAPIPE33.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 
@@ -59,8 +60,11 @@ class Look:
         self._image = mp.Image(image_format=mp.ImageFormat.SRGB, data=image_rgb)
         self.size_wh = (image_rgb.shape[1], image_rgb.shape[0])
 
-    def person_at(self, circle: F64) -> Found | None:
-        """The landmarks of the person in the circle; None when MediaPipe sees nobody there."""
+    def person_at(self, circle: F64, before: Sequence[Found]) -> Found | None:
+        """The landmarks of the person in the circle; None when MediaPipe sees nobody there.
+
+        before: people in front of that one, who are painted over; joints under the paint are guesses.
+        """
         width, height = self.size_wh
         side = 2 * ENLARGED * circle[2]
         rect = NormalizedRect(
@@ -70,18 +74,28 @@ class Look:
             height=side / height,
             rotation=circle[3],
         )
-        inputs = {"image": packet_creator.create_image(self._image), "rect": packet_creator.create_proto(rect)}
+        image = self._without(before) if before else self._image
+        inputs = {"image": packet_creator.create_image(image), "rect": packet_creator.create_proto(rect)}
         out = self._models.landmarks.process(inputs)
         if out["landmarks"].is_empty() or out["next"].is_empty():
             return None
         marks = packet_getter.get_proto(out["landmarks"]).landmark
         values = np.array([(mark.x, mark.y, mark.visibility) for mark in marks], dtype=np.float32)
+        keypoints_px = pixels(values[:, :2], self.size_wh)
+        hidden = _under(before, keypoints_px, self.size_wh)
         return Found(
-            keypoints_px=pixels(values[:, :2], self.size_wh),
-            confidence=np.clip(values[:, 2], 0.0, 1.0),
+            keypoints_px=keypoints_px,
+            confidence=np.where(hidden, HIDDEN, 1).astype(np.float32) * np.clip(values[:, 2], 0.0, 1.0),
             presence=packet_getter.get_float(out["presence"]),
             circle=_circle(packet_getter.get_proto(out["next"]), self.size_wh),
         )
+
+    def _without(self, people: Sequence[Found]) -> mp.Image:
+        """The picture with these people painted over."""
+        image_rgb = self._image_rgb.copy()
+        for found in people:
+            _paint_over(image_rgb, found.keypoints_px, found.circle[2])
+        return mp.Image(image_format=mp.ImageFormat.SRGB, data=image_rgb)
 
     def people_in(self, window: Window, known: Sequence[Found]) -> F64:
         """Circles of people in the window, surest first; who is known is painted over, so that others stand out."""
@@ -114,7 +128,7 @@ def _circle(rect: NormalizedRect, size_wh: tuple[int, int]) -> F64:
     return np.array([rect.x_center * width - 0.5, rect.y_center * height - 0.5, radius, rect.rotation])
 
 
-def _paint_over(image: Image, keypoints_px: F64, radius_px: float) -> None:
+def _paint_over(image: Image, keypoints_px: npt.NDArray[np.float32], radius_px: float) -> None:
     """Draw a grey figure over a person."""
     joints = np.clip(keypoints_px, -10_000, 10_000).round().astype(np.int32)
     width = max(1, round(LIMB_WIDTH * radius_px))
@@ -122,6 +136,18 @@ def _paint_over(image: Image, keypoints_px: F64, radius_px: float) -> None:
         cv2.line(image, joints[parent].tolist(), joints[child].tolist(), GREY, width)
     cv2.fillConvexPoly(image, cv2.convexHull(joints[TORSO]), GREY)
     cv2.circle(image, joints[0].tolist(), width, GREY, cv2.FILLED)
+
+
+def _under(
+    people: Sequence[Found], keypoints_px: npt.NDArray[np.float32], size_wh: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """(J,): which joints in the picture lie behind these people."""
+    width, height = size_wh
+    figure = np.zeros((height, width, 3) if people else (1, 1, 3), dtype=np.uint8)
+    for found in people:
+        _paint_over(figure, found.keypoints_px, found.circle[2])
+    x, y = np.clip(keypoints_px.round(), 0, np.array(figure.shape[1::-1]) - 1).astype(np.intp).T
+    return np.asarray(figure[y, x, 0] > 0)
 
 
 def _finder(model: bytes, min_confidence: float) -> task_runner.TaskRunner:

@@ -19,7 +19,7 @@ MAX_RADIUS = 5.0  # of the picture's longer side; whoever is nearer fills it
 
 @dataclass(frozen=True)
 class Regions:
-    """Followed people in one picture, perhaps nobody. ids: (K,) int64. circles: (K, 4) float64."""
+    """Followed people in one picture, the nearest first; perhaps nobody. ids: (K,) int64. circles: (K, 4) float64."""
 
     ids: npt.NDArray[np.int64]
     circles: npt.NDArray[np.float64]

@@ -42,23 +42,23 @@ def expect(
     A person is left out of a camera's view when not wholly in front of it or with hardly a joint in its picture.
     """
     people = np.array(ids, dtype=np.int64)
-    circles, moving_px_s, shown = _circles(joints_m, velocity_m_s, sigma_m, rig, skeleton)
-    views = {
-        camera.name: ExpectedView(
+    circles, moving_px_s, depth_m, shown = _circles(joints_m, velocity_m_s, sigma_m, rig, skeleton)
+    views = {}
+    for c, camera in enumerate(rig.cameras):
+        order = [k for k in np.argsort(depth_m[c], kind="stable") if shown[c, k]]
+        views[camera.name] = ExpectedView(
             size_wh=camera.size_wh,
-            ids=people[shown[c]],
-            circles=circles[c, shown[c]].astype(np.float32),
-            velocity_px_s=moving_px_s[c, shown[c]].astype(np.float32),
+            ids=people[order],
+            circles=circles[c, order].astype(np.float32),
+            velocity_px_s=moving_px_s[c, order].astype(np.float32),
         )
-        for c, camera in enumerate(rig.cameras)
-    }
     return Expected(captured_ns=captured_ns, published_ns=0, source=SOURCE, seq=seq, cameras=views)
 
 
 def _circles(
     joints_m: F64, velocity_m_s: F64, sigma_m: F64, rig: CameraRig, skeleton: Skeleton
-) -> tuple[F64, F64, npt.NDArray[np.bool_]]:
-    """Circles (C, K, 4), velocities (C, K, 2) in px/s, and who is to be seen where (C, K)."""
+) -> tuple[F64, F64, F64, npt.NDArray[np.bool_]]:
+    """Circles (C, K, 4), velocities (C, K, 2) in px/s, depths (C, K), and who is to be seen where (C, K)."""
     known = np.isfinite(joints_m).all(axis=2)
     cam_m, px = _project(rig, joints_m)
     middle_px, top_px = _middle(px, known, _hips(skeleton)), _middle(px, known, _shoulders(skeleton))
@@ -76,7 +76,7 @@ def _circles(
     soon_px = _middle(_project(rig, joints_m + AHEAD_S * moving)[1], known, _hips(skeleton))
     shown = (depth_m > MIN_DEPTH_M) & _inside(rig, cam_m, px, known) & np.isfinite(circles).all(axis=2)
     shown &= (radius_px > 0) & (radius_px < MAX_RADIUS * _sizes_wh(rig).max(axis=1)[:, None])
-    return circles, np.nan_to_num((soon_px - middle_px) / AHEAD_S), shown
+    return circles, np.nan_to_num((soon_px - middle_px) / AHEAD_S), depth_m, shown
 
 
 def _project(rig: CameraRig, joints_m: F64) -> tuple[F64, F64]:

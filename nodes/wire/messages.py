@@ -166,11 +166,11 @@ class FusionHealth(Message):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExpectedView(Record):
-    """Where the followed people will be in one camera's picture; those who will not be in it are absent. K may be 0.
+    """Where the followed people will be in one camera's picture, the nearest first; who will not be in it is absent.
 
-    size_wh: of the picture that pixels refer to. ids: (K,) of Person3D. circles: (K, 4) around whole bodies, however
-    much of them the picture holds: middle of the hips x, y and farthest joint from there in px; the angle from the
-    picture's up to the spine, clockwise in radians. velocity_px_s: (K, 2) of the middle of the hips.
+    size_wh: of the picture that pixels refer to. K may be 0. ids: (K,) of Person3D. circles: (K, 4) around whole
+    bodies, however much of them the picture holds: middle of the hips x, y and farthest joint from there in px; the
+    angle from the picture's up to the spine, clockwise in radians. velocity_px_s: (K, 2) of the middle of the hips.
     """
 
     size_wh: tuple[int, ...] = wire(PICTURE_WH)
