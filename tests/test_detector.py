@@ -154,32 +154,34 @@ def test_asked_for_two_people_it_finds_both_and_says_who_is_who(detector, two_ac
 
 
 def test_joints_behind_somebody_nearer_are_left_for_guesses():
-    """Two in line with the camera, the farther one's legs behind the nearer one."""
+    """The farther one stands a little aside: one half of that body is to be seen."""
     rig = load_rig(DEMO / "rig.toml")
     camera = rig["back"]
     scene = stage(rig, "demo")
     away = camera.T_world_cam[:2, 2] / np.linalg.norm(camera.T_world_cam[:2, 2])
-    actors = [
-        replace(scene.actors[0], offset_m=tuple(-0.9 * away)),
-        replace(scene.actors[0], offset_m=tuple(0.9 * away)),
-    ]
-    both = replace(scene, actors=tuple(actors))
+    aside = np.array([away[1], -away[0]])
+    actors = tuple(replace(scene.actors[0], offset_m=tuple(at)) for at in (-0.5 * away, 0.9 * away + 0.35 * aside))
+    both = replace(scene, actors=actors)
     joints_m = both.joints_at(0.0)[0][:, [SYNTHETIC_JOINTS.index(joint) for joint in MEDIAPIPE33.joints]]
-    expected = expect(
-        START_NS, [1, 2], joints_m, np.zeros_like(joints_m), np.full(joints_m.shape[:2], 0.02), rig, MEDIAPIPE33
-    )
-    models = Models(bundle_path(), schema.Detector())
-    look = Look(models, Renderer(both, camera).image_at(0.0))
+    sigma_m = np.full(joints_m.shape[:2], 0.02)
+    expected = expect(START_NS, [1, 2], joints_m, np.zeros_like(joints_m), sigma_m, rig, MEDIAPIPE33)
     view = expected.cameras["back"]
     assert view.ids.tolist() == [1, 2]
-    near = look.person_at(view.circles[0].astype(np.float64), ())
-    assert near is not None
-    far = look.person_at(view.circles[1].astype(np.float64), (near,))
-    models.close()
-    assert np.median(near.confidence) > 0.8
-    if far is not None:
-        hips = [MEDIAPIPE33.index("left_hip"), MEDIAPIPE33.index("right_hip")]
-        assert (far.confidence[hips] <= 0.25).all()
+    models = Models(bundle_path(), schema.Detector())
+    try:
+        look = Look(models, Renderer(both, camera).image_at(0.0))
+        near = look.person_at(view.circles[0].astype(np.float64), ())
+        assert near is not None
+        far = look.person_at(view.circles[1].astype(np.float64), (near,))
+        assert far is not None
+    finally:
+        models.close()
+    limbs = MEDIAPIPE33.limb_indices()
+    errors_px = np.linalg.norm(far.keypoints_px - camera.project(joints_m[1]), axis=1)[limbs]
+    seen = far.confidence[limbs] > 0.3
+    assert 3 <= seen.sum() < 12
+    assert np.median(errors_px[seen]) < 10
+    assert (near.confidence[limbs] > 0.3).sum() > seen.sum()
 
 
 def test_told_that_nobody_is_known_it_finds_both_by_itself_within_a_round_of_searches(detector, two_actors):
