@@ -6,6 +6,8 @@ reads the body's place and size off its crop, so a clipped one would mislead it;
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -55,73 +57,99 @@ def expect(
     return Expected(captured_ns=captured_ns, published_ns=0, source=SOURCE, seq=seq, cameras=views)
 
 
+@dataclass(frozen=True)
+class _Lenses:
+    """A rig's cameras for arrays (C, points, …): R, t (world to camera), K, dist8 (8, C, 1), size_wh (C, 1, 2)."""
+
+    R: F64
+    t: F64
+    K: F64
+    dist8: F64
+    size_wh: F64
+
+    def cam_m(self, points_m: F64) -> F64:
+        """Points (N, 3) in the camera frames (C, N, 3)."""
+        return np.asarray(points_m @ self.R.transpose(0, 2, 1) + self.t)
+
+    def px(self, cam_m: F64) -> tuple[F64, F64]:
+        """Pixels (C, N, 2), as delivered and as without distortion; NaN for what is not in front."""
+        ideal = cam_m[..., :2] / np.where(cam_m[..., 2:] > MIN_DEPTH_M, cam_m[..., 2:], np.nan)
+        K = self.K[:, :2, :2].transpose(0, 2, 1)
+        offset = self.K[:, None, :2, 2]
+        ideal_px = ideal @ K + offset
+        if not self.dist8.any():
+            return ideal_px, ideal_px
+        return pinhole.distort(self.dist8, ideal) @ K + offset, ideal_px
+
+
+@lru_cache(maxsize=4)
+def _lenses(rig: CameraRig) -> _Lenses:
+    T = np.stack([camera.T_cam_world for camera in rig.cameras])
+    return _Lenses(
+        R=T[:, :3, :3],
+        t=T[:, None, :3, 3],
+        K=np.stack([camera.K for camera in rig.cameras]),
+        dist8=np.stack([camera.dist8 for camera in rig.cameras], axis=1)[..., None],
+        size_wh=np.array([camera.size_wh for camera in rig.cameras], dtype=np.float64)[:, None],
+    )
+
+
 def _circles(
     joints_m: F64, velocity_m_s: F64, sigma_m: F64, rig: CameraRig, skeleton: Skeleton
 ) -> tuple[F64, F64, F64, npt.NDArray[np.bool_]]:
     """Circles (C, K, 4), velocities (C, K, 2) in px/s, depths (C, K), and who is to be seen where (C, K)."""
+    lenses, shape = _lenses(rig), (len(rig.cameras), *joints_m.shape[:2])
     known = np.isfinite(joints_m).all(axis=2)
-    cam_m, px = _project(rig, joints_m)
-    middle_px, top_px = _middle(px, known, _hips(skeleton)), _middle(px, known, _shoulders(skeleton))
-    radius_px = np.where(known, np.linalg.norm(px - middle_px[:, :, None], axis=3), 0.0).max(axis=2, initial=0.0)
-    depth_m = np.where(known, cam_m[..., 2], np.inf).min(axis=2, initial=np.inf)
-    focal_px = np.array([camera.K[0, 0] for camera in rig.cameras])
+    cam_m = lenses.cam_m(joints_m.reshape(-1, 3))
+    px, ideal_px = lenses.px(cam_m)
+    inside = _inside(lenses, px, ideal_px).reshape(shape) & known
+    px = px.reshape(*shape, 2)
+    hips = _weights(known, skeleton, "hip")
+    middle_px = _mean(px, hips)
+    spine = _mean(px, _weights(known, skeleton, "shoulder")) - middle_px
+    radius_px = np.sqrt(np.where(known, ((px - middle_px[:, :, None]) ** 2).sum(axis=3), 0.0).max(axis=2, initial=0.0))
+    depth_m = np.where(known, cam_m[..., 2].reshape(shape), np.inf).min(axis=2, initial=np.inf)
+    margin_px = np.minimum(_sigma_px(lenses, depth_m, sigma_m, known), MAX_MARGIN * radius_px)
+    angle = np.arctan2(spine[..., 0], -spine[..., 1])
+    circles = np.concatenate([middle_px, (radius_px + margin_px)[..., None], angle[..., None]], axis=2)
+    moving_px_s = _velocity_px_s(lenses, joints_m, velocity_m_s, hips)
+    shown = (depth_m > MIN_DEPTH_M) & np.isfinite(circles).all(axis=2)
+    shown &= inside.sum(axis=2) >= MIN_SHARE_INSIDE * np.maximum(known.sum(axis=1), 1)
+    shown &= (radius_px > 0) & (radius_px < MAX_RADIUS * lenses.size_wh.max(axis=2))
+    return circles, moving_px_s, depth_m, shown
+
+
+def _weights(known: npt.NDArray[np.bool_], skeleton: Skeleton, part: str) -> F64:
+    """(K, J): what each joint counts in the middle of both sides; of all known joints where neither is known."""
+    pair = [skeleton.index(f"{side}_{part}") for side in ("left", "right") if f"{side}_{part}" in skeleton.joints]
+    chosen = np.zeros_like(known)
+    chosen[:, pair] = known[:, pair]
+    counted = np.where(chosen.any(axis=1, keepdims=True), chosen, known)
+    return np.asarray(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1))
+
+
+def _mean(values: F64, weights: F64) -> F64:
+    """(…, K, n) of (…, K, J, n) by weights (K, J); what does not count may be NaN."""
+    return np.asarray(np.where(weights[..., None] > 0, values * weights[..., None], 0.0).sum(axis=-2))
+
+
+def _velocity_px_s(lenses: _Lenses, joints_m: F64, velocity_m_s: F64, hips: F64) -> F64:
+    """(C, K, 2): how fast the middle of the hips moves in the pictures."""
+    middle_m = _mean(joints_m, hips)
+    soon_m = middle_m + AHEAD_S * np.nan_to_num(_mean(velocity_m_s, hips))
+    now_px, soon_px = np.split(lenses.px(lenses.cam_m(np.concatenate([middle_m, soon_m])))[0], 2, axis=1)
+    return np.nan_to_num((soon_px - now_px) / AHEAD_S)
+
+
+def _sigma_px(lenses: _Lenses, depth_m: F64, sigma_m: F64, known: npt.NDArray[np.bool_]) -> F64:
+    """(C, K): the joints' mean uncertainty in the pictures."""
     sure = known & np.isfinite(sigma_m)
     sigma = np.where(sure, sigma_m, 0.0).sum(axis=1) / np.maximum(sure.sum(axis=1), 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        margin_px = np.minimum(sigma * focal_px[:, None] / depth_m, MAX_MARGIN * radius_px)
-    spine = top_px - middle_px
-    angle = np.where(np.isfinite(spine).all(axis=2), np.arctan2(spine[..., 0], -spine[..., 1]), 0.0)
-    circles = np.concatenate([middle_px, (radius_px + margin_px)[..., None], angle[..., None]], axis=2)
-    moving = np.where(np.isfinite(velocity_m_s), velocity_m_s, 0.0)
-    soon_px = _middle(_project(rig, joints_m + AHEAD_S * moving)[1], known, _hips(skeleton))
-    shown = (depth_m > MIN_DEPTH_M) & _inside(rig, cam_m, px, known) & np.isfinite(circles).all(axis=2)
-    shown &= (radius_px > 0) & (radius_px < MAX_RADIUS * _sizes_wh(rig).max(axis=1)[:, None])
-    return circles, np.nan_to_num((soon_px - middle_px) / AHEAD_S), depth_m, shown
+    return np.asarray(sigma * lenses.K[:, None, 0, 0] / np.maximum(depth_m, MIN_DEPTH_M))
 
 
-def _project(rig: CameraRig, joints_m: F64) -> tuple[F64, F64]:
-    """Points in the camera frames (C, K, J, 3) and their pixels (C, K, J, 2), NaN behind a camera."""
-    T = np.stack([camera.T_cam_world for camera in rig.cameras])[:, None, None]
-    cam_m = (T[..., :3, :3] @ joints_m[..., None])[..., 0] + T[..., :3, 3]
-    dist8 = np.stack([camera.dist8 for camera in rig.cameras], axis=1)[..., None, None]
-    return cam_m, _pixels(rig, pinhole.distort(dist8, _ideal(cam_m)))
-
-
-def _ideal(cam_m: F64) -> F64:
-    return np.asarray(cam_m[..., :2] / np.where(cam_m[..., 2:] > MIN_DEPTH_M, cam_m[..., 2:], np.nan))
-
-
-def _pixels(rig: CameraRig, normalised: F64) -> F64:
-    """Pixels (C, K, J, 2) of distorted normalised coordinates, camera by camera."""
-    K = np.stack([camera.K for camera in rig.cameras])[:, None, None]
-    return np.asarray((K[..., :2, :2] @ normalised[..., None])[..., 0] + K[..., :2, 2])
-
-
-def _inside(rig: CameraRig, cam_m: F64, px: F64, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """(C, K): enough of the person is in the picture, and there without the lens's distortion, too."""
-    size_wh = _sizes_wh(rig)[:, None, None]
-    undistorted_px = _pixels(rig, _ideal(cam_m))
-    inside = ((px >= 0) & (px < size_wh)).all(axis=3)
-    inside &= ((undistorted_px > -BEYOND * size_wh) & (undistorted_px < (1 + BEYOND) * size_wh)).all(axis=3)
-    return np.asarray((inside & known).sum(axis=2) >= MIN_SHARE_INSIDE * np.maximum(known.sum(axis=1), 1))
-
-
-def _sizes_wh(rig: CameraRig) -> F64:
-    return np.array([camera.size_wh for camera in rig.cameras], dtype=np.float64)
-
-
-def _middle(px: F64, known: npt.NDArray[np.bool_], joints: list[int]) -> F64:
-    """(C, K, 2): the mean of those of the joints that are known, else of all known ones; NaN when none is."""
-    chosen = np.zeros_like(known)
-    chosen[:, joints] = known[:, joints]
-    weight = np.where(chosen.any(axis=1, keepdims=True), chosen, known)[..., None]
-    count = weight.sum(axis=1)
-    return np.asarray(np.where(weight, px, 0.0).sum(axis=2) / np.where(count > 0, count, np.nan))
-
-
-def _hips(skeleton: Skeleton) -> list[int]:
-    return [skeleton.index(joint) for joint in ("left_hip", "right_hip") if joint in skeleton.joints]
-
-
-def _shoulders(skeleton: Skeleton) -> list[int]:
-    return [skeleton.index(joint) for joint in ("left_shoulder", "right_shoulder") if joint in skeleton.joints]
+def _inside(lenses: _Lenses, px: F64, ideal_px: F64) -> npt.NDArray[np.bool_]:
+    """(C, N): points that are in the picture, and near it without the lens's distortion, too."""
+    size_wh = lenses.size_wh
+    inside = (px >= 0) & (px < size_wh) & (ideal_px > -BEYOND * size_wh) & (ideal_px < (1 + BEYOND) * size_wh)
+    return np.asarray(inside.all(axis=2))
