@@ -15,12 +15,11 @@ from lifter.synthetic_motions import alternating_steps, keyed_root
 from nodes.stages.matching import Detected
 
 LANDMARKS = [SYNTHETIC_JOINTS.index(joint) for joint in MEDIAPIPE33.joints]
-WALK_S, WALK_M = 4.0, 4.0
-STRAIGHT = Motion(
+STRAIGHT = Motion(  # 4 m forward in 4 s, and back again backwards
     "straight",
-    2 * WALK_S,
-    keyed_root(((0.0, (-WALK_M / 2, 0.0, 0.0)), (WALK_S, (WALK_M / 2, 0.0, 0.0)), (2 * WALK_S, (2.0, 0.0, 0.0))), 8.0),
-    alternating_steps(0, 0.1, 8, WALK_S / 8),
+    8.0,
+    keyed_root(((0.0, (-2.0, 0.0, 0.0)), (4.0, (2.0, 0.0, 0.0)), (8.0, (-2.0, 0.0, 0.0))), 8.0),
+    alternating_steps(0, 0.05, 20, 0.4),
 )
 FOCAL_PX = 900.0
 SIZE_WH = (1280, 960)
@@ -80,6 +79,7 @@ class Seen:
     detected: Detected
     who: npt.NDArray[np.int64]
     arrays: RigArrays
+    keypoints_px: npt.NDArray[np.float64]
 
 
 def look(rig, joints_m, rng, *, noise_px=3.0, missed=0.0, false=0, false_joints="people", keep_order=False) -> Seen:
@@ -99,7 +99,7 @@ def look(rig, joints_m, rng, *, noise_px=3.0, missed=0.0, false=0, false_joints=
             elif k >= n_people:
                 found_px[c, slot] = phantoms[c * false + k - n_people][c]
     found_px += rng.normal(0, noise_px, found_px.shape)
-    return Seen(detected(rig, found_px), who, RigArrays.of(rig))
+    return Seen(detected(rig, found_px), who, RigArrays.of(rig), found_px)
 
 
 def phantom(rig, rng, kind):

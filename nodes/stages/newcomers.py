@@ -28,7 +28,7 @@ class Newcomers:
     who: (N, C) index of the detection in each view, -1 for none. mirrored: (N, C) views whose left and right are the
     other way round than in most. joints_m: (N, J, 3) roughly, world, NaN where fewer than two views see it; all NaN for
     somebody seen by one view. sigma_m: (N, J), inf there. misfit: (N,) how badly the views agree, 1 where each is off
-    by as much as bad detectors are, NaN for one view. unrivalled: (N,) nobody else was free in any of its views.
+    by as much as bad detectors are, NaN for one view. crowd: (N,) mean number of free detections in its views, with it.
     """
 
     who: Ints
@@ -36,7 +36,12 @@ class Newcomers:
     joints_m: F64
     sigma_m: F64
     misfit: F64
-    unrivalled: Flags
+    crowd: F64
+
+    @property
+    def unrivalled(self) -> Flags:
+        """(N,) nobody else was free in any of its views."""
+        return np.asarray(self.crowd <= 1)
 
     @property
     def n_views(self) -> Ints:
@@ -63,14 +68,15 @@ def find_newcomers(
         return _singles(free, len(skeleton.joints))
     if free.any(axis=1).sum() < 2:
         return _gathered([], len(free), len(skeleton.joints), free)
-    scene = _scene(rig, detected, skeleton, min_confidence)
+    scene = make_scene(rig, detected, skeleton, min_confidence)
     pairs, distances = kernel.pair_scores(scene, free)
     order = np.argsort(-pairs[:, 5], kind="stable")
     found = kernel.groups(scene, free, pairs[order], distances[order]) if len(pairs) else []
     return _gathered(found, len(free), len(skeleton.joints), free)
 
 
-def _scene(rig: RigArrays, detected: Detected, skeleton: Skeleton, min_confidence: float) -> kernel.Scene:
+def make_scene(rig: RigArrays, detected: Detected, skeleton: Skeleton, min_confidence: float) -> kernel.Scene:
+    """What the kernel searches in."""
     R_world_cam = rig.Ts_cam_world[:, :, :3].transpose(0, 2, 1)
     centres = -(R_world_cam @ rig.Ts_cam_world[:, :, 3:])[..., 0]
     rays = np.ascontiguousarray(detected.rays, dtype=np.float64)
@@ -83,26 +89,26 @@ def _scene(rig: RigArrays, detected: Detected, skeleton: Skeleton, min_confidenc
 
 
 def _singles(free: Flags, n_joints: int) -> Newcomers:
-    """Each free detection of the only view there is; rivalled, as nothing confirms it."""
+    """Each free detection of the only view there is."""
     cameras, found = np.nonzero(free)
     n = len(found)
     who = np.full((n, len(free)), -1)
     who[np.arange(n), cameras] = found
     nowhere = np.full((n, n_joints, 3), np.nan)
     unknown = np.full((n, n_joints), np.inf)
-    as_is, rivalled = np.zeros(who.shape, dtype=np.bool_), np.zeros(n, dtype=np.bool_)
-    return Newcomers(who, as_is, nowhere, unknown, np.full(n, np.nan), rivalled)
+    as_is, crowd = np.zeros(who.shape, dtype=np.bool_), np.full(n, float(n))
+    return Newcomers(who, as_is, nowhere, unknown, np.full(n, np.nan), crowd)
 
 
 def _gathered(found: list[kernel.Group], n_cameras: int, n_joints: int, free: Flags) -> Newcomers:
     n = len(found)
     who = np.array([group.who for group in found], dtype=np.int64).reshape(n, n_cameras)
-    rivals = (who >= 0) & (free.sum(axis=1) > 1)
+    n_free = np.where(who >= 0, free.sum(axis=1), 0)
     return Newcomers(
         who=who,
         mirrored=np.array([group.mirrored for group in found], dtype=np.bool_).reshape(n, n_cameras),
         joints_m=np.array([group.joints_m for group in found], dtype=np.float64).reshape(n, n_joints, 3),
         sigma_m=np.array([group.sigma_m for group in found], dtype=np.float64).reshape(n, n_joints),
         misfit=np.array([group.misfit[0] for group in found], dtype=np.float64),
-        unrivalled=~rivals.any(axis=1),
+        crowd=n_free.sum(axis=1) / np.maximum((who >= 0).sum(axis=1), 1),
     )

@@ -346,6 +346,31 @@ def _settle_sides(scene: Scene, group: Group) -> None:
 
 
 @JIT
+def new_group(who: Ints, n_joints: int) -> Group:
+    """A group of these detections (C,), none mirrored, that nothing is known of yet."""
+    n_cameras = len(who)
+    nowhere, unsure = np.full((n_joints, 3), math.nan), np.full(n_joints, math.inf)
+    return Group(who, np.zeros(n_cameras, np.bool_), nowhere, unsure, np.zeros(n_cameras), np.empty(1))
+
+
+@JIT
+def agreement(scene: Scene, group: Group, free: Flags) -> tuple[int, int]:
+    """Judge a given group: who of it does not fit is dropped from it. How many remain, and how many should see it."""
+    plain = np.arange(len(group.sigma_m))
+    view = View(np.empty((len(plain), 2)), np.empty(len(plain)), np.empty(len(plain)))
+    consensus(scene, group)
+    for c in range(len(group.who)):
+        if group.who[c] >= 0:
+            _adopt(scene, group, c, group.who[c], group.mirrored[c], view)
+    consensus(scene, group)
+    _judge(scene, group, plain, view)
+    n_agree = 0
+    for c in range(len(group.who)):
+        n_agree += group.who[c] >= 0
+    return n_agree, _should_see(scene, group, free)
+
+
+@JIT
 def groups(scene: Scene, free: Flags, pairs: F64, distances: F64) -> list[Group]:
     """Groups of detections, one a view, that are a person; from pairs in falling order of score.
 
@@ -362,12 +387,10 @@ def groups(scene: Scene, free: Flags, pairs: F64, distances: F64) -> list[Group]
             a, i, b, k = int(pairs[n, 0]), int(pairs[n, 1]), int(pairs[n, 2]), int(pairs[n, 3])
             if not (left[a, i] and left[b, k]) or trials >= MAX_TRIALS:
                 continue
-            who, mirrored = np.full(n_cameras, -1), np.zeros(n_cameras, np.bool_)
-            who[a], who[b] = i, k
-            mirrored[b] = pairs[n, 4] > 0.0
-            depth = np.zeros(n_cameras)
-            depth[a], depth[b] = distances[n, 0], distances[n, 1]
-            group = Group(who, mirrored, np.empty((n_joints, 3)), np.empty(n_joints), depth, np.empty(1))
+            group = new_group(np.full(n_cameras, -1), n_joints)
+            group.who[a], group.who[b] = i, k
+            group.mirrored[b] = pairs[n, 4] > 0.0
+            group.depth[a], group.depth[b] = distances[n, 0], distances[n, 1]
             consensus(scene, group)
             if not is_body(group.joints_m, scene.bones):
                 continue

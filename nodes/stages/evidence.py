@@ -1,0 +1,71 @@
+"""Whether what people were given in the views is more than chance: strangers who stand alike agree now and then."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.triangulate import RigArrays
+from lifter.skeleton import Skeleton
+from nodes.stages import newcomers_kernel as kernel
+from nodes.stages.matching import Detected
+from nodes.stages.newcomers import make_scene
+
+F64 = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+# `Newcomers.misfit` that chance seldom reaches, times the root of how many detections there were to choose from: about
+# two of a pose's dimensions are left to chance, so the best of N strangers is off by 1/√N. 0.3 (6 px of noise) for 40,
+# which then make a group in 20 ticks; 1.3 for 2.
+CHANCE = 1.9
+CHANCE_OF_PAIRS = 1.0  # the same for two views: of each joint, only a quarter of what they say is tested
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of K people: agrees (K, C), the views that fit what all say together; a lone view agrees with itself.
+
+    misfit (K,): how badly they fit, as `Newcomers.misfit`; NaN for fewer than two. crowd (K,): mean number of
+    detections there were to choose from in these views. outvoted (K,): most of the views that should see it have only
+    others.
+    """
+
+    agrees: Flags
+    misfit: F64
+    crowd: F64
+    outvoted: Flags
+
+    @property
+    def doubted(self) -> Flags:
+        """(K,) people who may be there by chance alone: one view of several detections counts as that, too."""
+        n_views = self.agrees.sum(axis=1)
+        by_chance = np.where(n_views >= 2, self.misfit >= chance_misfit(self.crowd, n_views), self.crowd > 1)
+        return np.asarray(by_chance | self.outvoted | (n_views == 0))
+
+
+def chance_misfit(crowd: npt.ArrayLike, n_views: npt.ArrayLike) -> F64:
+    """The misfit that the best of so many strangers in each of the views may well have; nobody to choose from: inf."""
+    chance = np.where(np.asarray(n_views) >= 3, CHANCE, CHANCE_OF_PAIRS)
+    limit: F64 = np.where(np.asarray(crowd) <= 1, np.inf, chance / np.sqrt(np.maximum(crowd, 1)))
+    return limit
+
+
+def weigh(
+    rig: RigArrays, rays: F64, confidence: F64, free: Flags, skeleton: Skeleton, min_confidence: float = 0.3
+) -> Evidence:
+    """Judge each person's detections, rays (K, C, J, 2) and confidence (K, C, J), left and right put right.
+
+    free (C, P): detections that nobody has, as `Matched.free`.
+    """
+    n_people, n_cameras, n_joints = confidence.shape
+    unasked = np.full((n_cameras, n_people), -1)
+    people = Detected(rays.transpose(1, 0, 2, 3), confidence.transpose(1, 0, 2), unasked)
+    scene = make_scene(rig, people, skeleton, min_confidence)
+    seen = (scene.weight > 0).any(axis=2).T
+    agrees, misfit, outvoted = seen.copy(), np.full(n_people, np.nan), np.zeros(n_people, dtype=np.bool_)
+    for k in np.flatnonzero(seen.sum(axis=1) >= 2):
+        group = kernel.new_group(np.where(seen[k], k, -1), n_joints)
+        n_agree, n_should = kernel.agreement(scene, group, free)
+        agrees[k], misfit[k], outvoted[k] = group.who >= 0, group.misfit[0], 2 * n_agree <= n_should
+    n_candidates = np.where(agrees, free.sum(axis=1) + 1, 0).sum(axis=1)
+    return Evidence(agrees, misfit, n_candidates / np.maximum(agrees.sum(axis=1), 1), outvoted)
