@@ -192,6 +192,7 @@ class People(Section):
 class Fusion(Section):
     """The stages of the fusion node."""
 
+    lift: bool = Field(True, description="let the lifter add what one view alone shows; false: geometry alone")
     synchroniser: Synchroniser = Synchroniser()
     triangulation: Triangulation = Triangulation()
     smoothing: Smoothing = Smoothing()

@@ -12,6 +12,8 @@ from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
+from lifter.errors import LifterError
+from lifter.runtime import load
 from lifter.skeleton import SKELETONS
 from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.bus import Publisher, Subscription, every, now_ns
@@ -46,8 +48,11 @@ class FusionNode:
         received_ns = now_ns()
         if isinstance(message, Keypoints2D):
             self.heard_ns = received_ns
-        for pose in self.pipeline.push(message):
+        poses = self.pipeline.push(message)
+        for pose in poses:
             self._publish(pose, message.published_ns, received_ns)
+        if poses:
+            self.publisher.send(self.pipeline.expected())
 
     def _publish(self, pose: Pose3D, sent_ns: int, received_ns: int) -> None:
         """Send with the stages that only the shell can know: the way here, and the work done here."""
@@ -76,14 +81,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = load_config(given.config)
         rig = load_rig(config.calibration)
+        skeleton = SKELETONS[config.detector.skeleton]
+        lifter = load(skeleton=skeleton) if config.fusion.lift else None
         pipeline = FusionPipeline(
-            rig, tuple(config.cameras), config.fusion, SKELETONS[config.detector.skeleton], config.crop_offset_px
+            rig, tuple(config.cameras), config.fusion, skeleton, config.crop_offset_px, lifter=lifter
         )
         pipeline.warm_up()
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
         with inbox, Publisher(given.hub or config.hub.inner) as publisher:
             FusionNode(pipeline, inbox, publisher).run()
-    except (ConfigError, CalibrationError, WireError) as error:
+    except (ConfigError, CalibrationError, LifterError, WireError) as error:
         print(f"fusion: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

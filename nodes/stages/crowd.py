@@ -192,7 +192,7 @@ class Crowd:
 
     def _carried(self, key: int, captured_ns: int) -> Shown:
         """Somebody as foreseen."""
-        n, n_cameras = self._tree.n_shown, len(self._fuser.cameras)
+        n, n_cameras = self._tree.n_shown, len(self._fuser.arrays.K)
         person = self._people[key]
         return Shown(
             person_id=self._lives[key].person_id or 0,

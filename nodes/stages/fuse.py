@@ -116,16 +116,12 @@ class Fuser:
         self._take_over()
 
     def _take_over(self) -> None:
-        """The arrays of the rig as it is delivered."""
-        self.arrays = RigArrays.of(CameraRig(tuple(self._delivered.values())))
+        """The rig as it is delivered, and its arrays."""
+        self.rig = CameraRig(tuple(self._delivered.values()))
+        self.arrays = RigArrays.of(self.rig)
         R = self.arrays.Ts_cam_world[:, :, :3]
         self._R_cam_world = np.ascontiguousarray(R)
         self._centre_m = np.ascontiguousarray(-np.einsum("cji,cj->ci", R, self.arrays.Ts_cam_world[:, :, 3]))
-
-    @property
-    def cameras(self) -> tuple[Camera, ...]:
-        """As they deliver."""
-        return tuple(self._delivered.values())
 
     def adapt(self, views: dict[str, View]) -> None:
         """Fit the calibration to the sizes that the cameras deliver; those that cannot be fitted become `misfits`."""

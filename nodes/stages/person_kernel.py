@@ -132,6 +132,7 @@ class Work(NamedTuple):
     n_seen: Ints  # (N,) views that saw it
     settled: Flags  # (N,)
     seen: Flags  # (N,) whether two views or more count
+    sound: Flags  # (N,) and none of those that saw it disagrees: something can be learnt from it
     seen_m: Array  # (N, 3) place by the views alone
     seen_covariance: Array  # (N, 3, 3)
     seen_A: Array  # (N, 3, 3) its inverse
@@ -159,6 +160,7 @@ def make_work(n: int, c: int) -> Work:
         s,
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
+        np.zeros(n, np.bool_),
         np.zeros(n, np.bool_),
         np.zeros(n, np.bool_),
         np.zeros((n, 3)),
@@ -358,7 +360,7 @@ def _bone(
             for i in range(3):
                 w.s.b[i] += across * bone[i] + (along - across) * dot * w.u[i]
             _add_anisotropic(E, w.u, along, across)
-    length = lengths.length_m[m, j] if lengths.information[m, j] > 0.0 else UNKNOWN_LENGTH_M
+    length = max(lengths.length_m[m, j] if lengths.information[m, j] > 0.0 else UNKNOWN_LENGTH_M, MIN_LENGTH_M)
     for i in range(3):
         E[i, i] += 1.0 / (length * length)
     solve3(E, w.s.b, mean)
@@ -432,7 +434,7 @@ def _see(p: Problem, m: int, x: Array, w: Work) -> None:
     """
     T, gate2, s = p.views.Ts_cam_world, p.views.gate * p.views.gate, w.s
     for j in range(len(x)):
-        w.seen[j] = False
+        w.seen[j] = w.sound[j] = False
         if w.agreeing[j] < 2:
             continue
         rays, weight = p.views.rays[m, j], p.views.weight[m, j]
@@ -457,6 +459,7 @@ def _see(p: Problem, m: int, x: Array, w: Work) -> None:
                 w.seen_h[j, i] += trust * s.A[i, k] * w.seen_m[j, k]
             spread += w.seen_covariance[j, i, i]
         w.seen[j] = spread < MOST_SPREAD2
+        w.sound[j] = w.seen[j] and n_used == w.n_seen[j]
 
 
 @JIT
@@ -588,7 +591,7 @@ def _add_expected_bone(expected: Array, information: Array, bone: Array, E: Arra
 def _add_length(length: float, information: float, size: float, bone: Array, E: Array, e: Array) -> None:
     """The bone's length, along the direction that it has now; and a weak pull, so that nothing is without any hold."""
     known = information > 0.0
-    weak = 1.0 / (4.0 * length * length) if known else 1.0 / (4.0 * UNKNOWN_LENGTH_M * UNKNOWN_LENGTH_M)
+    weak = 0.25 / max(length if known else UNKNOWN_LENGTH_M, MIN_LENGTH_M) ** 2
     for i in range(3):
         E[i, i] += weak
     if known and size > 0.01 and length > MIN_LENGTH_M:
@@ -670,7 +673,7 @@ def _surprise(p: Problem, m: int, j: int, up: int, w: Work) -> float:
 
     About 1 when all is right; NaN where views or expectation are lacking.
     """
-    if not w.seen[j] or (up >= 0 and not w.seen[up]):
+    if not w.sound[j] or (up >= 0 and not w.sound[up]):
         return math.nan
     information = p.expected.information[m, j] if up < 0 else p.expected.bone_information[m, j]
     expected = p.expected.joints_m[m, j] if up < 0 else p.expected.bone_m[m, j]
@@ -696,6 +699,7 @@ def _see_middles(middle: Ints, w: Work) -> None:
         a, b = middle[j, 0], middle[j, 1]
         if a >= 0 and not w.seen[j] and w.seen[a] and w.seen[b]:
             w.seen[j] = True
+            w.sound[j] = w.sound[a] and w.sound[b]
             for i in range(3):
                 w.seen_m[j, i] = (w.seen_m[a, i] + w.seen_m[b, i]) / 2
                 for k in range(3):
@@ -729,7 +733,7 @@ def solve(p: Problem) -> Solved:
         _see_middles(p.tree.middle, w)
         for j in range(n_joints):
             up = p.tree.parent[j]
-            if up >= 0 and w.seen[j] and w.seen[up] and w.agreeing[j] >= 0 and w.agreeing[up] >= 0:
+            if up >= 0 and w.sound[j] and w.sound[up]:
                 bone_m[m, j], bone_variance[m, j] = _measure_bone(j, up, w)
             surprise[m, j] = _surprise(p, m, j, up, w)
             if w.agreeing[j] < 0:

@@ -14,11 +14,12 @@ from lifter.runtime import Lifter
 from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import tree_of
 from nodes.stages.crowd import Crowd, Shown, detected_of
+from nodes.stages.expectation import expect
 from nodes.stages.fuse import Fuser
 from nodes.stages.health import HealthLedger
 from nodes.stages.matching import Detected
 from nodes.stages.synchroniser import Synchroniser, Tick
-from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Origin, Person3D, Pose3D
+from nodes.wire.messages import CameraHealth, Expected, FusionHealth, Keypoints2D, Origin, Person3D, Pose3D
 
 SOURCE = "fusion"
 MAX_STRANGERS = 16  # foreign cameras that are named
@@ -52,6 +53,8 @@ class FusionPipeline:
         self._fuser = Fuser(rig.select(cameras), settings.triangulation, crop_offset_px or {}, tree, lifter)
         self._crowd = Crowd(self._fuser, settings, skeleton, tree, cameras)
         self._ledger = HealthLedger()
+        self._shown: list[Shown] = []
+        self._shown_ns = 0
         self._strangers: dict[str, str] = {}
         self._stream_restarts = 0
 
@@ -73,6 +76,20 @@ class FusionPipeline:
     def finish(self) -> list[Pose3D]:
         """The poses that were still waited for, at the end of a recording."""
         return [self._pose(tick) for camera in self._cameras for tick in self._synchroniser.end(camera)]
+
+    def expected(self) -> Expected:
+        """Where the cameras will see those who were shown at the last tick, for the detectors to look there."""
+        n = len(self._skeleton.joints)
+        return expect(
+            self._shown_ns,
+            [each.person_id for each in self._shown],
+            np.array([each.estimate.joints_m for each in self._shown]).reshape(-1, n, 3),
+            np.array([each.velocity_m_s for each in self._shown]).reshape(-1, n, 3),
+            np.array([each.estimate.sigma_m for each in self._shown]).reshape(-1, n),
+            self._fuser.rig,
+            self._skeleton,
+            seq=self._ledger.ticks,
+        )
 
     def warm_up(self) -> None:
         """Compile the kernels (seconds on the first start, then cached), so that the first pose does not wait."""
@@ -131,7 +148,8 @@ class FusionPipeline:
     def _pose(self, tick: Tick) -> Pose3D:
         self._fuser.adapt(tick.views)
         present = np.array([name in tick.views and name not in self._fuser.misfits for name in self._cameras])
-        shown = self._crowd.tick(tick.captured_ns, self._detected(tick, present), present)
+        self._shown = self._crowd.tick(tick.captured_ns, self._detected(tick, present), present)
+        self._shown_ns = tick.captured_ns
         frame = tick.completed_by
         queue_ns = frame.stages_ns.get("queue", 0)
         odd = {self._cameras[c]: why for c, why in self._crowd.left_out.items()}
@@ -142,7 +160,7 @@ class FusionPipeline:
             source=SOURCE,
             seq=self._ledger.ticks,
             skeleton=self._skeleton.name,
-            people=tuple(person for each in shown if (person := self._person(each)) is not None),
+            people=tuple(person for each in self._shown if (person := self._person(each)) is not None),
             cameras=self._cameras,
             valid=int(present.sum()) >= 2,
             left_out={**tick.left_out, **odd, **misfits},

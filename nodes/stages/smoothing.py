@@ -21,8 +21,9 @@ NS = 1e-9
 LEARNT_AT_HZ = 10.0  # rate at which the acceleration's share is learnt
 LEAST_SHARE, MOST_SHARE = 0.02, 20.0  # of the configured acceleration's square
 RIGHT_SURPRISE = 1.0
-MOST_SURPRISE = 6.0  # times the expected square: an outlier teaches no more
-SETTLE_M_S = 1.0  # 33 mm a tick at 30 Hz
+MOST_SURPRISE = 4.0  # times the expected square: an outlier teaches no more
+SETTLE_M_S = 0.9  # 30 mm a tick at 30 Hz
+SETTLE_AFTER_S = 0.2  # of guessing: what was wrong for a tick or two is better forgotten
 SPEED_LASTS_S = 0.5  # an unseen joint slows down
 
 
@@ -59,13 +60,11 @@ class Kalman:
         """Where the joints will be at a later time; nothing changes."""
         bone, velocity, pp, _, _ = self._at(captured_ns)
         n = len(bone)
-        return Foreseen(
-            self._chain @ bone,
-            (self._chain @ pp.reshape(n, 9)).reshape(n, 3, 3),
-            self._chain @ velocity,
-            bone,
-            pp,
-        )
+        unknown = np.isnan(bone[:, 0])
+        cut_off = (self._chain @ unknown > 0)[:, None]  # somewhere between joint and root
+        joints_m = np.where(cut_off, np.nan, self._chain @ np.where(unknown[:, None], 0.0, bone))
+        covariance = (self._chain @ pp.reshape(n, 9)).reshape(n, 3, 3)
+        return Foreseen(joints_m, covariance, self._chain @ velocity, bone, pp)
 
     def correct(self, captured_ns: int, joints_m: F64, bone_covariance: F64, surprise: F64) -> None:
         """Take over what became of `foresee(captured_ns)` with the measurements: joints_m (N, 3), bone_covariance
@@ -129,21 +128,21 @@ class Settling:
 
     def __init__(self, n_joints: int) -> None:
         self._offset = np.zeros((n_joints, 3))
-        self._was_guessed = np.zeros(n_joints, dtype=np.bool_)
+        self._guessed_s = np.zeros(n_joints)
 
     def settle(self, since_s: float, foreseen_m: F64, joints_m: F64, n_views: npt.NDArray[np.int64]) -> tuple[F64, F64]:
         """Joints (J, 3) to show, and how far they are off (J,). foreseen_m: what was expected; n_views: (J,) used now."""
         seen = n_views >= 2
         leap = np.where(np.isfinite(foreseen_m), foreseen_m, joints_m) - joints_m
-        found_again = seen & self._was_guessed & np.isfinite(leap[:, 0])
+        found_again = seen & (self._guessed_s > SETTLE_AFTER_S) & np.isfinite(leap[:, 0])
         self._offset = np.where(found_again[:, None], self._offset + leap, self._offset)
-        self._was_guessed = ~seen
+        self._guessed_s = np.where(seen, 0.0, self._guessed_s + since_s)
         self._shrink(since_s)
         return joints_m + self._offset, np.linalg.norm(self._offset, axis=1)
 
     def keep(self, joints_m: F64) -> F64:
         """Joints (J, 3) to show of somebody who is not seen."""
-        self._was_guessed[:] = True
+        self._guessed_s[:] = np.inf
         return joints_m + self._offset
 
     def _shrink(self, since_s: float) -> None:
