@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lifter.derive import DeriveError, derive
+from lifter.derive import derive_known
 from lifter.errors import LifterError
 from lifter.normalise import Views, normalise
 from lifter.onnx_file import Card, is_whole, read_card
 from lifter.providers import INSTALL_CUDA, MAX_ROWS, Shapes, open_fastest, open_on_cpu
-from lifter.skeleton import SKELETONS, Skeleton
+from lifter.skeleton import LIMB_JOINTS, SKELETONS, Skeleton
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 
 MAX_RAY = 30.0  # 88 degrees off the axis
 MAX_CONFIDENCE = 1.5  # above it is a percentage; OpenPose's goes a little beyond 1
+MIN_LIMB_JOINTS = 6  # of twelve: detectors of upper bodies have six; with fewer there is hardly a pose to lift
 
 WEIGHTS = Path(__file__).parent / "weights"
 DEFAULT = WEIGHTS / "body17_frame.onnx"
@@ -113,7 +114,7 @@ class Lifter:
         largest = c.max(initial=0.0, where=c > 1.0)  # NaN compares false
         if largest > MAX_CONFIDENCE:
             raise LifterError(f"confidence is {largest:.3g}; it is 0 to 1")
-        return normalise(*derive(x, np.minimum(c, 1.0), self.given, self.skeleton), up_cam)
+        return normalise(*derive_known(x, np.minimum(c, 1.0), self.given, self.skeleton), up_cam)
 
     def _run(self, inputs: dict[str, F32]) -> list[F32]:
         """All outputs, in at most MAX_ROWS rows at a time: TensorRT's engines are built for no more."""
@@ -159,9 +160,10 @@ def load(
 ) -> Lifter:
     """A lifter from a weight file, by default the one that comes with livepose3d, on the fastest way to run there is.
 
-    skeleton: of the 2D poses that will be given, by default the model's own; one from which the model's can be derived
-    does too. require_gpu refuses the CPU. threads: on the CPU; one is fastest for a few rows. fp16: TensorRT may
-    compute in half precision, which costs millimetres. Raises LifterError when the file or the machine does not serve.
+    skeleton: of the 2D poses that will be given, by default the model's own; any other that has MIN_LIMB_JOINTS of its
+    limb joints does too, and what it lacks is lifted unseen. require_gpu refuses the CPU. threads: on the CPU; one is
+    fastest for a few rows. fp16: TensorRT may compute in half precision, which costs millimetres. Raises LifterError
+    when the file or the machine does not serve.
     """
     path = DEFAULT if path is None else Path(path)
     content = _read(path)
@@ -169,7 +171,7 @@ def load(
     card = read_card(_metadata(path, on_cpu), path)
     model_skeleton = _check(path, content, card)
     given = model_skeleton if skeleton is None else skeleton
-    _must_derive(path, given, model_skeleton)
+    _must_have_limbs(path, given, model_skeleton)
     shapes: Shapes = {each.name: tuple(each.shape[1:]) for each in on_cpu.get_inputs()}
     choice = open_fastest(content, on_cpu, shapes, fp16)
     why = "; ".join(choice.why_not)
@@ -222,12 +224,15 @@ def _check(path: Path, content: bytes, card: Card) -> Skeleton:
     return skeleton
 
 
-def _must_derive(path: Path, given: Skeleton, wanted: Skeleton) -> None:
-    """Raises LifterError unless the model's joints can be had from those that will be given."""
-    try:
-        derive(np.zeros((len(given.joints), 2)), np.zeros(len(given.joints)), given, wanted)
-    except DeriveError as error:
+def _must_have_limbs(path: Path, given: Skeleton, wanted: Skeleton) -> None:
+    """Raises LifterError unless enough of the model's limb joints can be had from those that will be given."""
+    known, _ = derive_known(np.zeros((len(given.joints), 2)), np.zeros(len(given.joints)), given, wanted)
+    limbs = [joint for joint in wanted.joints if joint in LIMB_JOINTS]
+    lacking = [joint for joint in limbs if np.isnan(known[wanted.index(joint), 0])]
+    had = len(limbs) - len(lacking)
+    if had < min(MIN_LIMB_JOINTS, len(limbs)):
         raise LifterError(
-            f"{path} lifts the skeleton {wanted.name}, and the 2D poses are {given.name}: {error}. "
-            f"Train a lifter for {given.name}: python -m lifter.train --help"
-        ) from None
+            f"{path} lifts the skeleton {wanted.name}, and the 2D poses are {given.name}, which has {had} of its "
+            f"{len(limbs)} limb joints: at least {MIN_LIMB_JOINTS} are needed. It lacks {', '.join(lacking)}; joints "
+            f"go by their names. Or train a lifter for {given.name}: python -m lifter.train --help"
+        )

@@ -12,7 +12,7 @@ pytest.importorskip("onnx", reason="tiny networks are made with the onnx package
 pytest.importorskip("onnxruntime", reason="the lifter runs on ONNX Runtime (the extra `fusion`)")
 
 from lifter import runtime
-from lifter.derive import derive
+from lifter.derive import derive, derive_known
 from lifter.errors import LifterError
 from lifter.normalise import normalise
 from lifter.onnx_file import FORMAT, sealed
@@ -221,9 +221,21 @@ def test_poses_of_another_skeleton_are_derived_when_they_can_be(weights, frame):
         lifter.lift(*poses(4, 17))
 
 
-def test_a_skeleton_from_which_the_models_cannot_be_had_is_refused_with_both_names(weights):
-    hands = Skeleton("hands2", ("left_wrist", "right_wrist"), ())
-    with pytest.raises(LifterError, match=r"body17.*hands2.*left_shoulder"):
+def test_limb_joints_that_a_detector_lacks_are_lifted_unseen(weights, frame):
+    upper = Skeleton(
+        "upper9", ("nose", *(j for j in BODY17.joints if j.endswith(("shoulder", "elbow", "wrist", "hip")))), ()
+    )
+    rays, confidence = poses(3, len(upper.joints))
+    lifts = runtime.load(weights(), skeleton=upper).lift(rays, confidence, UP)
+    assert lifts.valid.all()
+    assert np.isfinite(lifts.joints_cam_m).all()
+    as_body17, sure = derive_known(rays, confidence, upper, BODY17)
+    np.testing.assert_array_equal(lifts.joints_cam_m, frame.lift(as_body17, sure, UP).joints_cam_m)
+
+
+def test_a_skeleton_with_too_few_limb_joints_is_refused_with_both_names_and_what_it_lacks(weights):
+    hands = Skeleton("arms5", ("nose", "left_wrist", "right_wrist", "left_elbow", "right_elbow", "left_shoulder"), ())
+    with pytest.raises(LifterError, match=r"body17.*arms5.*5 of its 12 limb joints.*6 are needed.*right_shoulder"):
         runtime.load(weights(), skeleton=hands)
 
 
