@@ -51,6 +51,7 @@ class _Cast:
     """Who is looked at in a tick: M rows, those followed first, then the newcomers. who: (M, C), -1 for no detection."""
 
     keys: tuple[int, ...]
+    predicted: Predicted
     newcomers: Newcomers
     who: Ints
     reunited: Ints
@@ -95,20 +96,27 @@ class Crowd:
         """Find those followed in the views, and group what is left into new people."""
         keys, rig = self._lives.followed, self._fuser.arrays
         sure = self._settings.triangulation.min_confidence
-        matched = match_tracks(rig, detected, self._predicted(keys, captured_ns), self._skeleton, sure)
+        predicted = self._predicted(keys, captured_ns)
+        matched = match_tracks(rig, detected, predicted, self._skeleton, sure)
         new = find_newcomers(rig, detected, matched.free, self._skeleton, present, sure)
+        who = np.concatenate([matched.who, new.who])
+        return _Cast(keys, predicted, new, who, self._reunited(captured_ns, detected, new))
+
+    def _reunited(self, captured_ns: int, detected: Detected, new: Newcomers) -> Ints:
+        """Per newcomer the key of somebody remembered, -1 for somebody new."""
         dormant = self._lives.keys(State.DORMANT)
+        if not dormant or not len(new.who):
+            return np.full(len(new.who), -1)
         gone_m = self._predicted(dormant, captured_ns).joints_m
         unseen_s = np.array([(captured_ns - self._lives[key].seen_ns) * NS for key in dormant])
-        back = reunite(rig, detected, new, gone_m, unseen_s, self._skeleton)
-        reunited = np.array([dormant[i] if i >= 0 else -1 for i in back], dtype=np.int64)
-        return _Cast(keys, new, np.concatenate([matched.who, new.who]), reunited)
+        back = reunite(self._fuser.arrays, detected, new, gone_m, unseen_s, self._skeleton)
+        return np.array([dormant[i] if i >= 0 else -1 for i in back], dtype=np.int64)
 
     def _predicted(self, keys: tuple[int, ...], captured_ns: int) -> Predicted:
         n = self._tree.n_shown
         foreseen = [self._people[key].foresee(captured_ns) for key in keys]
         joints_m = np.array([f.joints_m[:n] for f in foreseen]).reshape(-1, n, 3)
-        variance = np.array([np.trace(f.covariance[:n], axis1=1, axis2=2) / 3 for f in foreseen]).reshape(-1, n)
+        variance = np.einsum("kjii->kj", np.array([f.covariance[:n] for f in foreseen]).reshape(-1, n, 3, 3)) / 3
         ids = np.array([self._lives[key].person_id or -1 for key in keys], dtype=np.int64)
         return Predicted(joints_m, np.sqrt(np.maximum(variance, 0.0)), ids)
 
@@ -125,13 +133,12 @@ class Crowd:
         mirror = sides_of(self._skeleton).mirror
         rays = np.where(turned[..., None, None], rays[:, :, mirror], rays)
         confidence = np.where(turned[..., None], confidence[:, :, mirror], confidence)
-        predicted = self._predicted(cast.keys, captured_ns)
         repaired = repair_swaps(
             self._fuser.arrays,
             rays,
             confidence,
-            np.concatenate([predicted.joints_m, cast.newcomers.joints_m]),
-            np.concatenate([predicted.sigma_m, cast.newcomers.sigma_m]),
+            np.concatenate([cast.predicted.joints_m, cast.newcomers.joints_m]),
+            np.concatenate([cast.predicted.sigma_m, cast.newcomers.sigma_m]),
             self._skeleton,
         )
         people: list[Person | None] = [self._people[key] for key in cast.keys]
@@ -184,7 +191,7 @@ class Crowd:
     def _shown(self, key: int, captured_ns: int, fused: Fused, m: int | None, estimate: Estimate | None) -> Shown:
         if m is None or estimate is None:
             return self._carried(key, captured_ns)
-        velocity_m_s = self._people[key].foresee(captured_ns).velocity_m_s[: self._tree.n_shown]
+        velocity_m_s = self._people[key].velocity_m_s(captured_ns)
         person_id = self._lives[key].person_id or 0
         return Shown(
             person_id, estimate, velocity_m_s, fused.used[m], fused.reprojection_px[m], bool(fused.lifted[m]), False
@@ -197,7 +204,7 @@ class Crowd:
         return Shown(
             person_id=self._lives[key].person_id or 0,
             estimate=person.carry_on(captured_ns),
-            velocity_m_s=person.foresee(captured_ns).velocity_m_s[:n],
+            velocity_m_s=person.velocity_m_s(captured_ns),
             used=np.zeros((n_cameras, n), dtype=np.bool_),
             reprojection_px=np.full(n, np.nan),
             lifted=False,

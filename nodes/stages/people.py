@@ -37,7 +37,7 @@ class Person:
 
     def begin_anew(self) -> None:
         """Forget the motion, but not the body: the person was away."""
-        self._kalman = Kalman(self._settings, self._tree.parent)
+        self._kalman = Kalman(self._settings, self._tree)
         self._one_euro = OneEuro(self._settings, self._tree.n_shown) if self._settings.kind == "one_euro" else None
         self._settling = Settling(self._tree.n_shown)
         self.seen_ns: int | None = None
@@ -66,6 +66,10 @@ class Person:
             joints_m = self._one_euro.smooth(captured_ns, joints_m)
         return Estimate(joints_m, sigma_m)
 
+    def velocity_m_s(self, captured_ns: int) -> F64:
+        """(J, 3) of the joints that are shown."""
+        return self.foresee(captured_ns).velocity_m_s[: self._tree.n_shown]
+
     def carry_on(self, captured_ns: int) -> Estimate:
         """What to show of somebody who is not seen."""
         foreseen, n = self.foresee(captured_ns), self._tree.n_shown
@@ -87,18 +91,16 @@ def known_of(people: Sequence[Person | None], captured_ns: int, tree: BodyTree, 
 
 def _expect(expected: Expected, m: int, foreseen: Foreseen, tree: BodyTree) -> None:
     """Fill in row m."""
-    there = np.isfinite(foreseen.joints_m[:, 0])
-    root = (tree.parent < 0) & there
-    both = np.where(there[:, None, None], np.stack([foreseen.covariance, foreseen.bone_covariance]), np.eye(3))
-    witness, of_bone = np.where(there[:, None, None], np.linalg.inv(both), 0.0)
-    expected.joints_m[m] = np.where(there[:, None], foreseen.joints_m, 0.0)
-    expected.bone_m[m] = np.where(there[:, None], foreseen.bone_m, 0.0)
-    expected.witness[m] = witness
-    expected.information[m, root] = of_bone[root]
-    expected.bone_information[m, ~root] = of_bone[~root]
+    there = np.isfinite(foreseen.joints_m[:, :1])
+    is_root = (tree.parent < 0)[:, None, None]
+    expected.joints_m[m] = np.where(there, foreseen.joints_m, 0.0)
+    expected.bone_m[m] = np.where(there, foreseen.bone_m, 0.0)
+    expected.witness[m] = foreseen.information
+    expected.information[m] = np.where(is_root, foreseen.bone_information, 0.0)
+    expected.bone_information[m] = np.where(is_root, 0.0, foreseen.bone_information)
 
 
 def _sigma(covariance: F64) -> F64:
     """(N,) of (N, 3, 3): standard deviation per axis, inf where nothing is known."""
-    variance = np.trace(covariance, axis1=1, axis2=2) / 3
+    variance = (covariance[:, 0, 0] + covariance[:, 1, 1] + covariance[:, 2, 2]) / 3
     return np.where(np.isfinite(variance) & (variance > 0), np.sqrt(np.maximum(variance, 0.0)), np.inf)

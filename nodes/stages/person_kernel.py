@@ -31,6 +31,7 @@ from calibration.triangulate_kernel import (
     residual2,
     solve3,
 )
+from nodes.stages.small_matrices import inverse3, multiply3, quadratic
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -184,44 +185,6 @@ def make_work(n: int, c: int) -> Work:
 
 
 @INLINE
-def _quadratic(A: Array, dx: float, dy: float, dz: float) -> float:
-    """vᵀ A v."""
-    return (
-        A[0, 0] * dx * dx
-        + A[1, 1] * dy * dy
-        + A[2, 2] * dz * dz
-        + 2.0 * (A[0, 1] * dx * dy + A[0, 2] * dx * dz + A[1, 2] * dy * dz)
-    )
-
-
-@JIT
-def _inverse3(A: Array, out: Array) -> bool:
-    """out = A⁻¹ of a symmetric positive (3, 3) A; False when it is as good as singular."""
-    c00 = A[1, 1] * A[2, 2] - A[1, 2] * A[1, 2]
-    c01 = A[0, 2] * A[1, 2] - A[0, 1] * A[2, 2]
-    c02 = A[0, 1] * A[1, 2] - A[0, 2] * A[1, 1]
-    det = A[0, 0] * c00 + A[0, 1] * c01 + A[0, 2] * c02
-    scale = (A[0, 0] + A[1, 1] + A[2, 2]) / 3
-    if not det > 1e-14 * scale * scale * scale:
-        return False
-    out[0, 0] = c00 / det
-    out[0, 1] = out[1, 0] = c01 / det
-    out[0, 2] = out[2, 0] = c02 / det
-    out[1, 1] = (A[0, 0] * A[2, 2] - A[0, 2] * A[0, 2]) / det
-    out[1, 2] = out[2, 1] = (A[0, 1] * A[0, 2] - A[0, 0] * A[1, 2]) / det
-    out[2, 2] = (A[0, 0] * A[1, 1] - A[0, 1] * A[0, 1]) / det
-    return True
-
-
-@JIT
-def _multiply(A: Array, B: Array, out: Array) -> None:
-    """out = A B of (3, 3)."""
-    for i in range(3):
-        for k in range(3):
-            out[i, k] = A[i, 0] * B[0, k] + A[i, 1] * B[1, k] + A[i, 2] * B[2, k]
-
-
-@INLINE
 def _add_anisotropic(A: Array, u: Array, along: float, across: float) -> None:
     """A += across (1 - u uᵀ) + along u uᵀ."""
     more = along - across
@@ -246,7 +209,7 @@ def _line_of_sight(centre: Array, x: Array, u: Array) -> None:
 @JIT
 def _cost(T: Array, xy: Array, weight: Array, gate2: float, mean: Array, information: Array, X: Array) -> float:
     """Capped squared errors of X in the views, and capped distance from what was expected."""
-    total = min(_quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]), EXPECTED_CAP)
+    total = min(quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]), EXPECTED_CAP)
     for c in range(len(xy)):
         if weight[c] > 0.0:
             total += weight[c] * min(residual2(T, c, xy, X), gate2)
@@ -303,7 +266,7 @@ def _place(
         n_seen += weight[c] > 0.0
     expected = information[0, 0] + information[1, 1] + information[2, 2] > 0.0
     if n_seen >= 2 and linear(T, xy, weight, X, s) and _agreeing(T, xy, weight, gate2, X) == n_seen:
-        if not expected or _quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]) < EXPECTED_CAP:
+        if not expected or quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]) < EXPECTED_CAP:
             return n_seen
     if n_seen == 0 and not expected:
         return -1
@@ -373,10 +336,10 @@ def _expect_by_neighbour(
     """What is expected of joint j when a neighbour in the tree has a place: added to what was expected anyhow."""
     child, sign = (j, 1.0) if p.tree.parent[j] == other else (other, -1.0)
     _bone(p.lifted, p.lengths, m, child, p.views.centre_m, x[other], w.E, w.mean, w)
-    _inverse3(w.E, w.S)
+    inverse3(w.E, w.S)
     for i in range(3):
         w.S[i, i] += NEIGHBOUR2
-    _inverse3(w.S, w.E)
+    inverse3(w.S, w.E)
     known, place = p.expected.witness[m, j], p.expected.joints_m[m, j]
     for i in range(3):
         w.s.b[i] = 0.0
@@ -446,7 +409,7 @@ def _see(p: Problem, m: int, x: Array, w: Work) -> None:
                 break
             w.seen_m[j] += s.x
         _mirror(s.A)
-        if n_used < 2 or not _inverse3(s.A, w.seen_covariance[j]):
+        if n_used < 2 or not inverse3(s.A, w.seen_covariance[j]):
             continue
         trust = (SPREAD_FREEDOM + 2 * n_used - 3) / (SPREAD_FREEDOM + chi2)  # this joint's own noise
         trust = min(max(trust, LEAST_TRUST), MOST_TRUST)
@@ -521,7 +484,7 @@ def _joint_terms(p: Problem, m: int, x: Array, w: Work) -> None:
                     w.h[j, i] += s.A[i, k] * x[j, k]
         information, mean = p.expected.information[m, j], p.expected.joints_m[m, j]
         if information[0, 0] > 0.0:
-            d2 = _quadratic(information, x[j, 0] - mean[0], x[j, 1] - mean[1], x[j, 2] - mean[2])
+            d2 = quadratic(information, x[j, 0] - mean[0], x[j, 1] - mean[1], x[j, 2] - mean[2])
             t = min((PRIOR_FREEDOM + 3) / (PRIOR_FREEDOM + d2), 1.0)
             for i in range(3):
                 for k in range(3):
@@ -579,7 +542,7 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
 def _add_expected_bone(expected: Array, information: Array, bone: Array, E: Array, e: Array) -> None:
     """Where the bone was expected to point."""
     if information[0, 0] > 0.0:
-        d2 = _quadratic(information, bone[0] - expected[0], bone[1] - expected[1], bone[2] - expected[2])
+        d2 = quadratic(information, bone[0] - expected[0], bone[1] - expected[1], bone[2] - expected[2])
         t = min((PRIOR_FREEDOM + 3) / (PRIOR_FREEDOM + d2), 1.0)
         for i in range(3):
             for k in range(3):
@@ -616,8 +579,8 @@ def _eliminate(tree: Tree, x: Array, covariance: Array, bone_covariance: Array, 
         for i in range(3):
             for k in range(3):
                 w.E[i, k] = E[i, k] + w.U[j, i, k]
-        _inverse3(w.E, S)
-        _multiply(S, E, G)
+        inverse3(w.E, S)
+        multiply3(S, E, G)
         for i in range(3):
             w.h[j, i] += w.e[j, i]  # from here on with the bone's share
         for i in range(3):
@@ -630,7 +593,7 @@ def _eliminate(tree: Tree, x: Array, covariance: Array, bone_covariance: Array, 
         if w.agreeing[j] < 0:
             continue
         if up < 0 or w.agreeing[up] < 0:
-            if not _inverse3(w.U[j], w.S_of[j]):
+            if not inverse3(w.U[j], w.S_of[j]):
                 w.agreeing[j] = -1
                 continue
             covariance[j] = w.S_of[j]
@@ -639,7 +602,7 @@ def _eliminate(tree: Tree, x: Array, covariance: Array, bone_covariance: Array, 
                 x[j, i] = w.S_of[j, i, 0] * w.h[j, 0] + w.S_of[j, i, 1] * w.h[j, 1] + w.S_of[j, i, 2] * w.h[j, 2]
             continue
         S, G = w.S_of[j], w.G_of[j]
-        _multiply(G, covariance[up], w.E)
+        multiply3(G, covariance[up], w.E)
         for i in range(3):
             x[j, i] = S[i, 0] * w.h[j, 0] + S[i, 1] * w.h[j, 1] + S[i, 2] * w.h[j, 2]
             for k in range(3):
@@ -677,7 +640,7 @@ def _surprise(p: Problem, m: int, j: int, up: int, w: Work) -> float:
         return math.nan
     information = p.expected.information[m, j] if up < 0 else p.expected.bone_information[m, j]
     expected = p.expected.joints_m[m, j] if up < 0 else p.expected.bone_m[m, j]
-    if not information[0, 0] > 0.0 or not _inverse3(information, w.E):
+    if not information[0, 0] > 0.0 or not inverse3(information, w.E):
         return math.nan
     for i in range(3):
         w.u[i] = w.seen_m[j, i] - expected[i]
@@ -687,9 +650,9 @@ def _surprise(p: Problem, m: int, j: int, up: int, w: Work) -> float:
                 w.E[i, k] += w.seen_covariance[up, i, k]
         if up >= 0:
             w.u[i] -= w.seen_m[up, i]
-    if not _inverse3(w.E, w.S):
+    if not inverse3(w.E, w.S):
         return math.nan
-    return _quadratic(w.S, w.u[0], w.u[1], w.u[2]) / 3.0
+    return quadratic(w.S, w.u[0], w.u[1], w.u[2]) / 3.0
 
 
 @JIT

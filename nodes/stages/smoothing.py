@@ -7,14 +7,18 @@ accelerated is learnt on the way, bone by bone, from how far expectations are of
 little. The expectation goes into fusion as one more witness, and what fusion makes of it is the filter's new state.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from configs.schema import Smoothing as Settings
+from nodes.stages import kalman_kernel as kernel
+from nodes.stages.body_tree import BodyTree
 
 F64 = npt.NDArray[np.float64]
+State = tuple[F64, F64, F64, F64, F64]  # bones, velocities, and the blocks pp, pv, vv of their covariance
 
 START_SPEED_M_S = 1.0  # what a joint may be doing when it is first seen
 NS = 1e-9
@@ -29,95 +33,63 @@ SPEED_LASTS_S = 0.5  # an unseen joint slows down
 
 @dataclass(frozen=True)
 class Foreseen:
-    """Where joints are expected, NaN where nothing is known. joints_m, velocity_m_s (N, 3), covariance (N, 3, 3).
+    """Where joints are expected, NaN where nothing is known. joints_m, velocity_m_s (N, 3), covariance (N, 3, 3) and its
+    inverse, `information`, 0 where nothing is known.
 
-    bone_m (N, 3), bone_covariance (N, 3, 3): vectors from the parents; of a root, its place.
+    bone_m (N, 3), bone_information (N, 3, 3): vectors from the parents; of a root, its place.
     """
 
     joints_m: F64
-    covariance: F64
     velocity_m_s: F64
+    covariance: F64
+    information: F64
     bone_m: F64
-    bone_covariance: F64
+    bone_information: F64
 
 
 class Kalman:
-    """Constant velocity of a root and of N bones. Covariance blocks pp, pv, vv are (N, 3, 3)."""
+    """Constant velocity of a root and of N bones."""
 
-    def __init__(self, settings: Settings, parent: npt.NDArray[np.int64]) -> None:
-        n = len(parent)
+    def __init__(self, settings: Settings, tree: BodyTree) -> None:
+        n = len(tree.names)
         self._acceleration2 = settings.acceleration_m_s2**2
-        self._parent = parent
-        self._is_root = parent < 0
-        self._chain = _chains(parent)
-        self._bone = np.full((n, 3), np.nan)
-        self._velocity = np.zeros((n, 3))
-        self._pp, self._pv, self._vv = (np.zeros((n, 3, 3)) for _ in range(3))
+        self._tree = tree
+        blocks = (np.zeros((n, 3, 3)) for _ in range(3))
+        self._state: State = (np.full((n, 3), np.nan), np.zeros((n, 3)), *blocks)
         self._share = np.ones(n)
         self._time_ns = 0
 
     def foresee(self, captured_ns: int) -> Foreseen:
         """Where the joints will be at a later time; nothing changes."""
         bone, velocity, pp, _, _ = self._at(captured_ns)
-        n = len(bone)
-        unknown = np.isnan(bone[:, 0])
-        cut_off = (self._chain @ unknown > 0)[:, None]  # somewhere between joint and root
-        joints_m = np.where(cut_off, np.nan, self._chain @ np.where(unknown[:, None], 0.0, bone))
-        covariance = (self._chain @ pp.reshape(n, 9)).reshape(n, 3, 3)
-        return Foreseen(joints_m, covariance, self._chain @ velocity, bone, pp)
+        joints_m, speed, covariance, of_joint, of_bone = kernel.along_chains(
+            bone, velocity, pp, self._tree.parent, self._tree.order
+        )
+        return Foreseen(joints_m, speed, covariance, of_joint, bone, of_bone)
 
     def correct(self, captured_ns: int, joints_m: F64, bone_covariance: F64, surprise: F64) -> None:
-        """Take over what became of `foresee(captured_ns)` with the measurements: joints_m (N, 3), bone_covariance
-        (N, 3, 3).
+        """Take over what became of `foresee(captured_ns)` with the measurements.
 
-        NaN: nothing is known of the joint any more. surprise: (N,) squared distance of expectation and measurement,
-        over what it should be; NaN where not measured.
+        joints_m: (N, 3), NaN where nothing is known of a joint any more. bone_covariance: (N, 3, 3). surprise: (N,)
+        squared distance of expectation and measurement, over what it should be; NaN where not measured.
         """
-        before, velocity, pp, pv, vv = self._at(captured_ns)
-        bone = np.where(self._is_root[:, None], joints_m, joints_m - joints_m[self._parent])
-        known, measured = np.isfinite(before[:, 0]), np.isfinite(bone[:, 0])
-        both = known & measured
-        keep = both[:, None, None]
-        shift = np.where(both[:, None], bone - before, 0.0)
-        learnt = np.where(keep, pp - bone_covariance, 0.0)
-        gain_t = np.linalg.solve(np.where(keep, pp, np.eye(3)), pv)  # of velocity by position: (vp pp⁻¹)ᵀ
-        gain = gain_t.transpose(0, 2, 1)
+        before = self._at(captured_ns)
         self._learn_acceleration((captured_ns - self._time_ns) * NS, surprise)
-        self._bone = np.where(measured[:, None], bone, np.nan)
-        self._velocity = np.where(both[:, None], velocity + (gain @ shift[..., None])[..., 0], 0.0)
-        self._pp = np.where(measured[:, None, None], bone_covariance, 0.0)
-        self._pv = np.where(keep, bone_covariance @ gain_t, 0.0)
-        self._vv = np.where(keep, vv - gain @ learnt @ gain_t, np.eye(3) * START_SPEED_M_S**2)
+        self._state = kernel.correct(*before, joints_m, bone_covariance, self._tree.parent, START_SPEED_M_S**2)
         self._time_ns = captured_ns
 
-    def _at(self, captured_ns: int) -> tuple[F64, F64, F64, F64, F64]:
-        """Bones, their velocities and covariances, carried on to a time."""
+    def _at(self, captured_ns: int) -> State:
+        """Everything carried on to a time."""
         dt = max(captured_ns - self._time_ns, 0) * NS if self._time_ns else 0.0
-        faded = np.exp(-dt / SPEED_LASTS_S)
+        faded = math.exp(-dt / SPEED_LASTS_S)
         lasting = SPEED_LASTS_S * (1.0 - faded)  # dt of a speed that fades
-        noise = (self._acceleration2 * self._share)[:, None, None] * np.eye(3)
-        pv_t = self._pv.transpose(0, 2, 1)
-        pp = self._pp + lasting * (self._pv + pv_t) + lasting**2 * self._vv + noise * dt**4 / 4
-        pv = faded * (self._pv + lasting * self._vv) + noise * dt**3 / 2
-        vv = faded**2 * self._vv + noise * dt * dt
-        return self._bone + lasting * self._velocity, faded * self._velocity, pp, pv, vv
+        return kernel.carry_on(*self._state, self._acceleration2 * self._share, lasting, faded, dt)
 
     def _learn_acceleration(self, dt_s: float, surprise: F64) -> None:
         """Where expectations are farther off than they should be, bones are accelerated more, and the other way round."""
-        gain = 1.0 - np.exp(-LEARNT_AT_HZ * max(dt_s, 0.0))
+        gain = 1.0 - math.exp(-LEARNT_AT_HZ * max(dt_s, 0.0))
         off = np.minimum(np.nan_to_num(surprise, nan=RIGHT_SURPRISE), MOST_SURPRISE) - RIGHT_SURPRISE
         self._share = np.clip(self._share * (1.0 + gain * off), LEAST_SHARE, MOST_SHARE)
-
-
-def _chains(parent: npt.NDArray[np.int64]) -> F64:
-    """(N, N): 1 where the bone of the column lies between the joint of the row and its root."""
-    chain = np.eye(len(parent))
-    for joint in range(len(parent)):
-        above = parent[joint]
-        while above >= 0:
-            chain[joint, above] = 1.0
-            above = parent[above]
-    return chain
 
 
 class Settling:
