@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from calibration.triangulate import triangulate
 from lifter.skeleton import MEDIAPIPE33
@@ -14,6 +15,8 @@ from nodes.stages.newcomers import find_newcomers
 from nodes.stages.reunion import reunite
 from tests.crowd import Seen, look
 
+F64 = npt.NDArray[np.float64]
+
 NOWHERE = np.full((33, 3), np.nan)
 
 
@@ -21,9 +24,9 @@ NOWHERE = np.full((33, 3), np.nan)
 class Track:
     """A joint-wise alpha-beta filter. joints_m, velocity_m_s: (J, 3); sigma_m: (J,)."""
 
-    joints_m: np.ndarray
-    velocity_m_s: np.ndarray = field(default_factory=lambda: np.zeros((33, 3)))
-    sigma_m: np.ndarray = field(default_factory=lambda: np.full(33, 0.05))
+    joints_m: F64
+    velocity_m_s: F64 = field(default_factory=lambda: np.zeros((33, 3)))
+    sigma_m: F64 = field(default_factory=lambda: np.full(33, 0.05))
 
     def predict(self, dt_s):
         self.joints_m = self.joints_m + dt_s * self.velocity_m_s
@@ -71,7 +74,8 @@ class Follower:
             for n, crowd, misfit, old in zip(newcomers.n_views, newcomers.crowd, newcomers.misfit, again, strict=True)
         ]
         n_views = dict(zip(keys, (matched.who >= 0).sum(axis=1).tolist(), strict=True))
-        evidence = weigh(seen.arrays, *given(seen, matched.who), matched.free, MEDIAPIPE33)
+        rays, confidence = given(seen, matched.who)
+        evidence = weigh(seen.arrays, rays, confidence, matched.free, MEDIAPIPE33)
         doubted = {key for key, doubt in zip(keys, evidence.doubted, strict=True) if doubt}
         changes = self.lives.update(captured_ns, n_views, arrivals, doubted)
         for key, place, sigma, who in zip(
@@ -122,7 +126,7 @@ class Score:
     found: int = 0
     expected: int = 0
     switches: int = 0
-    ghost_ticks: Counter = field(default_factory=Counter)  # by id
+    ghost_ticks: Counter[int] = field(default_factory=Counter)  # by id
     ids: dict[int, list[int]] = field(default_factory=dict)
 
 

@@ -22,7 +22,9 @@ Flags = npt.NDArray[np.bool_]
 ASKED_BONUS = 0.5  # as a joint one sigma off costs: being found where it was looked for is a hint and no proof
 MARGIN = 0.6  # per joint, in log-likelihood: an assignment so little better than another is a guess
 ENOUGH_VIEWS = 2  # so many sure views place a person: guesses are not needed
-IMPOSSIBLE = 1e3  # above all costs, so that as many people as can be are given a detection
+# A person may go without a detection at this much more than a perfect fit of the one whose place is known worst: half
+# the squared misfit in sigmas, capped at 4.5. Else the one who is hidden would drive the other off its own detection.
+WITHOUT = 2.5
 
 
 @dataclass(frozen=True)
@@ -88,26 +90,30 @@ def match_tracks(
     joints_m = np.ascontiguousarray(predicted.joints_m, dtype=np.float64)
     sigma_m = np.ascontiguousarray(predicted.sigma_m, dtype=np.float64)
     weight = np.where(alone[..., None], weight, 0.0)
-    cost = kernel.track_costs(rig.Ts_cam_world, rays, weight, joints_m, sigma_m, sides_of(skeleton).mirror)
+    cost, perfect = kernel.track_costs(rig.Ts_cam_world, rays, weight, joints_m, sigma_m, sides_of(skeleton).mirror)
     asked = (detected.asked_ids == predicted.ids[:, None, None]) & (predicted.ids >= 0)[:, None, None]
     cost -= ASKED_BONUS * asked
-    who, doubt = _assignments(cost)
+    who, doubt = _assignments(cost, WITHOUT + perfect.max(axis=0))
     free = alone & ~_claimed(who, alone.shape[1])
     sure = (who >= 0) & ~doubt
     spared = doubt & (sure.sum(axis=1) >= ENOUGH_VIEWS)[:, None]
     return Matched(np.where(spared, -1, who), free)
 
 
-def _assignments(cost: F64) -> tuple[Ints, Flags]:
-    """The detection (K, C) of each person in each view, -1 for none, and which are in doubt; from costs (K, C, P)."""
+def _assignments(cost: F64, without: F64) -> tuple[Ints, Flags]:
+    """The detection (K, C) of each person in each view, -1 for none, and which are in doubt.
+
+    cost (K, C, P); without (C,): what it costs that somebody who could have a detection goes without.
+    """
     possible = np.isfinite(cost)
     who = np.where(possible.any(axis=2), possible.argmax(axis=2), -1)  # right where nobody has a choice or a rival
     doubt = np.zeros(who.shape, dtype=np.bool_)
     contested = (possible.sum(axis=2) > 1).any(axis=0) | (possible.sum(axis=0) > 1).any(axis=1)
     for c in np.flatnonzero(contested):
         in_view = np.ascontiguousarray(cost[:, c])
-        people, found = linear_sum_assignment(np.where(possible[:, c], in_view, IMPOSSIBLE))
-        real = possible[people, c, found]
+        gain = np.minimum(in_view - without[c], 0.0)
+        people, found = linear_sum_assignment(gain)
+        real = gain[people, found] < 0.0
         who[:, c] = -1
         who[people[real], c] = found[real]
         doubt[:, c] = kernel.doubtful(in_view, who[:, c].copy(), MARGIN)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from calibration.triangulate_kernel import JIT, MIN_DEPTH_M
+from calibration.triangulate_kernel import INLINE, JIT, MIN_DEPTH_M
 
 F64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -28,6 +28,12 @@ GOLDEN = 0.382  # stepping through the joints by this share of them visits all t
 SAME_SHARE = 0.05  # detections nearer than this share of the body's size are one person found twice
 
 
+@INLINE
+def is_number(x: float) -> bool:
+    """Whether it is finite. Not math.isfinite, which numba makes from x - x: `reassoc` turns that into 0 for sums."""
+    return abs(x) < math.inf
+
+
 @JIT
 def project_person(Ts_cam_world: F64, c: int, joints_m: F64, sigma_m: F64, xy: F64, depth: F64, scale: F64) -> float:
     """Fill xy (J, 2), depth (J,) and scale (J,), metres, 0 where it cannot be judged; the mean of 2·ln(scale/floor)."""
@@ -38,7 +44,7 @@ def project_person(Ts_cam_world: F64, c: int, joints_m: F64, sigma_m: F64, xy: F
         X, Y, Z = joints_m[j]
         z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
         scale[j] = 0.0
-        if not (z >= MIN_DEPTH_M and math.isfinite(sigma_m[j])):  # NaN fails, too
+        if not (z >= MIN_DEPTH_M and is_number(sigma_m[j])):  # NaN fails, too
             continue
         depth[j] = z
         xy[j, 0] = (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z
@@ -93,8 +99,10 @@ def fit(rays: F64, weight: F64, xy: F64, depth: F64, scale: F64, labels: Ints, m
 
 
 @JIT
-def track_costs(Ts_cam_world: F64, rays: F64, weight: F64, joints_m: F64, sigma_m: F64, mirror: Ints) -> F64:
-    """Costs (K, C, P) of taking detection p of camera c for track k, inf beyond the gate.
+def track_costs(
+    Ts_cam_world: F64, rays: F64, weight: F64, joints_m: F64, sigma_m: F64, mirror: Ints
+) -> tuple[F64, F64]:
+    """Costs (K, C, P) of taking detection p of camera c for track k, inf beyond the gate; and of a perfect fit (K, C).
 
     A negative log-likelihood per joint: a track whose place is known badly does not win for its wide gate.
     """
@@ -102,15 +110,16 @@ def track_costs(Ts_cam_world: F64, rays: F64, weight: F64, joints_m: F64, sigma_
     n_cameras, n_found = weight.shape[:2]
     cost = np.full((n_tracks, n_cameras, n_found), math.inf)
     plain = np.arange(n_joints)
+    spread = np.zeros((n_tracks, n_cameras))
     xy, depth, scale = np.empty((n_joints, 2)), np.empty(n_joints), np.empty(n_joints)
     for k in range(n_tracks):
         for c in range(n_cameras):
-            spread = project_person(Ts_cam_world, c, joints_m[k], sigma_m[k], xy, depth, scale)
+            spread[k, c] = project_person(Ts_cam_world, c, joints_m[k], sigma_m[k], xy, depth, scale)
             for p in range(n_found):
                 as_is = fit(rays[c, p], weight[c, p], xy, depth, scale, plain, MIN_SHARE)
                 mirrored = fit(rays[c, p], weight[c, p], xy, depth, scale, mirror, MIN_SHARE)
-                cost[k, c, p] = min(as_is, mirrored) + spread
-    return cost
+                cost[k, c, p] = min(as_is, mirrored) + spread[k, c]
+    return cost, spread
 
 
 @JIT
@@ -172,11 +181,11 @@ def doubtful(cost: F64, who: Ints, margin: float) -> Flags:
             continue
         own = cost[k, who[k]]
         for p in range(n_found):
-            if p == who[k] or not math.isfinite(cost[k, p]):
+            if p == who[k] or not is_number(cost[k, p]):
                 continue
             if owner[p] < 0:
                 doubt[k] |= cost[k, p] - own < margin
-            elif math.isfinite(cost[owner[p], who[k]]):
+            elif is_number(cost[owner[p], who[k]]):
                 other = owner[p]
                 worse = cost[k, p] + cost[other, who[k]] - own - cost[other, p]
                 doubt[k] |= worse < margin

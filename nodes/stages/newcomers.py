@@ -81,10 +81,10 @@ def make_scene(rig: RigArrays, detected: Detected, skeleton: Skeleton, min_confi
     centres = -(R_world_cam @ rig.Ts_cam_world[:, :, 3:])[..., 0]
     rays = np.ascontiguousarray(detected.rays, dtype=np.float64)
     ahead = np.concatenate([rays, np.ones((*rays.shape[:-1], 1))], axis=-1)
-    directions = ahead @ rig.Ts_cam_world[:, None, :, :3]  # from the right: world axes
+    directions = np.ascontiguousarray(ahead @ rig.Ts_cam_world[:, None, :, :3])  # from the right: world axes
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     bones = np.array(skeleton.bones, dtype=np.int64).reshape(-1, 2)
-    weight, mirror = detected.weight(min_confidence), sides_of(skeleton).mirror
+    weight, mirror = np.ascontiguousarray(detected.weight(min_confidence)), sides_of(skeleton).mirror
     return kernel.Scene(rig.Ts_cam_world, rig.K, centres, directions, rays, weight, mirror, bones)
 
 

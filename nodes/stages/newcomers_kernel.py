@@ -11,7 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.triangulate_kernel import INLINE, JIT, MIN_DEPTH_M
-from nodes.stages.matching_kernel import FIRST_AGREE, FIRST_LOOK, GATE, RAY_SIGMA, fit, joint_step, project_person
+from nodes.stages.matching_kernel import (
+    FIRST_AGREE,
+    FIRST_LOOK,
+    GATE,
+    RAY_SIGMA,
+    fit,
+    is_number,
+    joint_step,
+    project_person,
+)
 
 F64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -202,7 +211,7 @@ def _middle(joints_m: F64, middle: F64) -> int:
     n = 0
     middle[:] = 0.0
     for j in range(len(joints_m)):
-        if math.isfinite(joints_m[j, 0]):
+        if is_number(joints_m[j, 0]):
             middle += joints_m[j]
             n += 1
     if n:
@@ -219,14 +228,14 @@ def is_body(joints_m: F64, bones: Ints) -> bool:
         return False
     square = 0.0
     for j in range(len(joints_m)):
-        if math.isfinite(joints_m[j, 0]):
+        if is_number(joints_m[j, 0]):
             square += np.sum((joints_m[j] - middle) ** 2)
     if not MIN_SPREAD_M**2 <= square / n <= MAX_SPREAD_M**2:
         return False
     known, possible = 0, 0
     for bone in range(len(bones)):
         length2 = np.sum((joints_m[bones[bone, 0]] - joints_m[bones[bone, 1]]) ** 2)
-        if math.isfinite(length2):
+        if is_number(length2):
             known += 1
             possible += length2 <= MAX_BONE_M**2
     return possible >= BONE_SHARE * known

@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 
 from calibration.triangulate import RigArrays
 from lifter.skeleton import Skeleton
-from nodes.stages.matching import IMPOSSIBLE, Detected
+from nodes.stages.matching import Detected
 from nodes.stages.newcomers import Newcomers
 
 F64 = npt.NDArray[np.float64]
@@ -16,6 +16,7 @@ NEAR_M = 0.4  # from where somebody was expected: what a prediction is off by af
 WANDER_M_S = 1.5  # … and how much farther for each second unseen: walking speed
 SIZE_SIGMA = 0.08  # of the logarithm of the ratio of sizes: triangulated once from two views, bones are off by 3 %
 MIN_BONES = 4
+IMPOSSIBLE = 1e3  # above all costs, so that as many as can be are reunited
 MIN_DEPTH_M = 0.1
 
 

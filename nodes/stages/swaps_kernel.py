@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.triangulate_kernel import JIT, MIN_DEPTH_M
-from nodes.stages.matching_kernel import RAY_SIGMA
+from nodes.stages.matching_kernel import RAY_SIGMA, is_number
 
 F64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -32,7 +32,7 @@ def _places(T: F64, joints_m: F64, sigma_m: F64, xy: F64, variance: F64) -> None
         X, Y, Z = joints_m[j]
         z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
         variance[j] = math.inf
-        if z >= MIN_DEPTH_M and math.isfinite(sigma_m[j]):  # NaN fails, too
+        if z >= MIN_DEPTH_M and is_number(sigma_m[j]):  # NaN fails, too
             xy[j, 0] = (T[0, 0] * X + T[0, 1] * Y + T[0, 2] * Z + T[0, 3]) / z
             xy[j, 1] = (T[1, 0] * X + T[1, 1] * Y + T[1, 2] * Z + T[1, 3]) / z
             variance[j] = (FLOOR_M * FLOOR_M + sigma_m[j] * sigma_m[j]) / (z * z)
@@ -44,14 +44,14 @@ def _gains(rays: F64, confidence: F64, xy: F64, place_variance: F64, mirror: Int
     for j in range(len(mirror)):
         gain[j], speaks[j] = 0.0, False
         other = mirror[j]
-        if other == j or not (confidence[j] > 0.0 and math.isfinite(place_variance[j] + place_variance[other])):
+        if other == j or not (confidence[j] > 0.0 and is_number(max(place_variance[j], place_variance[other]))):
             continue
         noise = RAY_SIGMA / max(confidence[j], MIN_CONFIDENCE)
         variance = max(place_variance[j], place_variance[other]) + noise * noise
         apart2 = ((xy[j, 0] - xy[other, 0]) ** 2 + (xy[j, 1] - xy[other, 1]) ** 2) / variance
         own = ((rays[j, 0] - xy[j, 0]) ** 2 + (rays[j, 1] - xy[j, 1]) ** 2) / variance
         mirrored = ((rays[j, 0] - xy[other, 0]) ** 2 + (rays[j, 1] - xy[other, 1]) ** 2) / variance
-        if math.isfinite(own):
+        if is_number(own):
             speaks[j] = apart2 >= APART2
             gain[j] = min(own, CAP) - min(mirrored, CAP)
 

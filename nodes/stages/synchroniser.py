@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from configs.schema import Synchroniser as Settings
 from nodes.stages.arrivals import Arrivals, BusClock
+from nodes.stages.between import between
 from nodes.wire.messages import Keypoints2D
 
 F32 = npt.NDArray[np.float32]
@@ -247,15 +248,5 @@ def view_at(frames: "deque[Keypoints2D] | list[Keypoints2D]", instant_ns: int, m
         return f"frames {(after.captured_ns - before.captured_ns) / 1e6:.0f} ms apart"
     if before.size_wh != after.size_wh:
         return f"picture size changed from {before.size_wh} to {after.size_wh}"
-    return _between(before, after, instant_ns)
-
-
-def _between(before: Keypoints2D, after: Keypoints2D, instant_ns: int) -> View:
-    """Linear interpolation, person by person; a joint that either frame lacks is absent."""
-    n_people = min(len(before.confidence), len(after.confidence))
-    share = (instant_ns - before.captured_ns) / (after.captured_ns - before.captured_ns)
-    start, stop = np.float32(1.0 - share), np.float32(share)
-    keypoints_px = start * before.keypoints_px[:n_people] + stop * after.keypoints_px[:n_people]
-    confidence = start * before.confidence[:n_people] + stop * after.confidence[:n_people]
-    in_both = (before.confidence[:n_people] > 0) & (after.confidence[:n_people] > 0)
-    return View(keypoints_px, np.where(in_both, confidence, np.float32(0)), before.size_wh)
+    people = between(before, after, instant_ns)
+    return View(people.keypoints_px, people.confidence, before.size_wh, people.asked_ids)
