@@ -75,7 +75,8 @@ class Fused:
     took part. bone_m, bone_variance (M, N): lengths by the views alone. odd (M, C): views left out, since they
     disagree with the others about most joints. surprise (M, N): squared distance of views and expectation over what it
     should be, NaN where one of them lacks. off_px, outvoted (C, M·J): of all joints that three views saw or more, how
-    far each view is from where they were put, NaN where it saw nothing, and whether it did not count.
+    far each view is from where they were put, NaN where it saw nothing, and whether it did not count. only_from_m (M,):
+    distance of the only camera that sees the person, 0 where several do.
     """
 
     joints_m: F64
@@ -90,6 +91,7 @@ class Fused:
     odd: Bools
     off_px: F64
     outvoted: Bools
+    only_from_m: F64
 
 
 class Fuser:
@@ -269,7 +271,16 @@ class Fuser:
             odd=odd,
             off_px=off_px,
             outvoted=outvoted,
+            only_from_m=self._only_from_m(solved.joints_m, used),
         )
+
+    def _only_from_m(self, joints_m: F64, used: Bools) -> F64:
+        """(M,) as in `Fused`."""
+        sees = used.sum(-1) >= MIN_SEEN
+        there = np.isfinite(joints_m[..., :1])
+        middle = np.where(there, joints_m, 0.0).sum(1) / np.maximum(there.sum(1), 1)
+        distance = np.linalg.norm(middle - self._centre_m[sees.argmax(1)], axis=-1)
+        return np.where(sees.sum(1) == 1, distance, 0.0)
 
     def _disagreement(self, solved: kernel.Solved, weight: F64) -> tuple[F64, Bools]:
         """What `Fused` says of views that are off, before any was left out."""

@@ -38,7 +38,10 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 STEPS = 4  # Gauss-Newton; the fourth moves joints by less than 0.1 mm
-EXPECTED_CAP = 16.0  # most that leaving an expectation may cost: two agreeing views (24.5 at 3.5 sigma) beat it
+EXPECTED_CAP = 16.0  # most that leaving an expectation may cost: two agreeing views (24.5 at 3.5 sigma) beat it …
+CAP_OF_TWO = 26.0  # … but where only two saw a joint, they agree by chance in one of ten cases, when one is wrong
+UNSURPRISED = 9.0  # and are believed without a second look only within three sigmas of what was expected
+NOBODY_RIGHT = 6.0  # more than two outliers that it costs to believe none of two views
 LIFT_HUBER = 2.5  # sigmas beyond which a lift's pull grows no more; it never lets go: with one view it is all there is
 PRIOR_FREEDOM = 6.0
 NEIGHBOUR2 = 0.0004  # m², how wrong the neighbour's own place may be
@@ -207,9 +210,11 @@ def _line_of_sight(centre: Array, x: Array, u: Array) -> None:
 
 
 @JIT
-def _cost(T: Array, xy: Array, weight: Array, gate2: float, mean: Array, information: Array, X: Array) -> float:
+def _cost(
+    T: Array, xy: Array, weight: Array, gate2: float, mean: Array, information: Array, cap: float, X: Array
+) -> float:
     """Capped squared errors of X in the views, and capped distance from what was expected."""
-    total = min(quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]), EXPECTED_CAP)
+    total = min(quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]), cap)
     for c in range(len(xy)):
         if weight[c] > 0.0:
             total += weight[c] * min(residual2(T, c, xy, X), gate2)
@@ -266,11 +271,13 @@ def _place(
         n_seen += weight[c] > 0.0
     expected = information[0, 0] + information[1, 1] + information[2, 2] > 0.0
     if n_seen >= 2 and linear(T, xy, weight, X, s) and _agreeing(T, xy, weight, gate2, X) == n_seen:
-        if not expected or quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]) < EXPECTED_CAP:
+        near = UNSURPRISED if n_seen == 2 else EXPECTED_CAP
+        if not expected or quadratic(information, X[0] - mean[0], X[1] - mean[1], X[2] - mean[2]) < near:
             return n_seen
     if n_seen == 0 and not expected:
         return -1
     best = math.inf
+    cap = CAP_OF_TWO if n_seen == 2 else EXPECTED_CAP
     if expected:
         for only in range(-2 if n_seen != 1 else -1, n):
             if only >= 0 and weight[only] <= 0.0:
@@ -279,7 +286,9 @@ def _place(
                 s.candidate[:] = mean
             elif not _expected_and_views(T, xy, weight, only, mean, information, s.candidate, s):
                 continue
-            cost = _cost(T, xy, weight, gate2, mean, information, s.candidate)
+            cost = _cost(T, xy, weight, gate2, mean, information, cap, s.candidate)
+            if only == -2 and n_seen == 2:
+                cost += NOBODY_RIGHT
             if cost < best:
                 best = cost
                 X[:] = s.candidate
@@ -290,7 +299,7 @@ def _place(
             if n_seen > PAIRS_UP_TO and min(k - i, n - (k - i)) > PAIR_REACH:
                 continue
             if linear_pair(T, xy, i, k, s.candidate, s):
-                cost = _cost(T, xy, weight, gate2, mean, information, s.candidate)
+                cost = _cost(T, xy, weight, gate2, mean, information, cap, s.candidate)
                 if cost < best:
                     best = cost
                     X[:] = s.candidate

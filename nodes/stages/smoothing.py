@@ -26,7 +26,7 @@ LEARNT_AT_HZ = 10.0  # rate at which the acceleration's share is learnt
 LEAST_SHARE, MOST_SHARE = 0.02, 20.0  # of the configured acceleration's square
 RIGHT_SURPRISE = 1.0
 MOST_SURPRISE = 4.0  # times the expected square: an outlier teaches no more
-SETTLE_M_S = 0.9  # 30 mm a tick at 30 Hz
+SETTLE_M_S = 0.6  # 20 mm a tick at 30 Hz
 SETTLE_AFTER_S = 0.2  # of guessing: what was wrong for a tick or two is better forgotten
 SPEED_LASTS_S = 0.5  # an unseen joint slows down
 
