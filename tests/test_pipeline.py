@@ -8,6 +8,7 @@ import pytest
 from calibration.errors import CalibrationError
 from calibration.rig import Camera, CameraRig
 from configs import schema
+from lifter.runtime import load
 from lifter.skeleton import MEDIAPIPE33
 from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.messages import CameraHealth, Origin, encode
@@ -15,6 +16,17 @@ from tests.keypoints import MS, START_NS, keypoints, rig_of, stream, truth_m
 
 UNSMOOTHED = schema.Fusion(smoothing=schema.Smoothing(kind="none"))
 LIMBS = MEDIAPIPE33.limb_indices()
+NOBODY = {"keypoints_px": np.zeros((0, 33, 2), np.float32), "confidence": np.zeros((0, 33), np.float32)}
+EXACT_M = 2e-3  # exact keypoints and no smoothing: what is left is the pull of bone lengths and expectation
+
+
+@pytest.fixture(scope="module")
+def lifter():
+    return load(skeleton=MEDIAPIPE33)
+
+
+def between(message, start_ms, stop_ms):
+    return start_ms <= (message.captured_ns - START_NS) / MS < stop_ms
 
 
 def fuse(rig, messages, settings=UNSMOOTHED, cameras=None, **options):
@@ -36,7 +48,7 @@ def test_exact_keypoints_give_exact_joints():
     rig = rig_of(4)
     _, poses = fuse(rig, stream(rig))
     assert len(poses) == 60
-    assert errors_m(poses).max() < 1e-4
+    assert errors_m(poses).max() < EXACT_M
     last = poses[-1]
     assert (last.people[0].origin == Origin.TRIANGULATED).all()
     assert (last.people[0].views == 0b1111).all()
@@ -73,31 +85,108 @@ def test_one_camera_of_four_gone_and_the_pose_says_so():
     assert np.nanmean(errors_m(late)) < 0.03
 
 
-def test_with_one_camera_left_nobody_is_invented():
+def only_the_first(rig, after_ms, **options):
+    return [m for m in stream(rig, **options) if m.source == rig.names[0] or between(m, -1000, after_ms)]
+
+
+def test_with_one_camera_left_the_person_stays_and_the_pose_says_what_it_rests_on():
     rig = rig_of(2)
-    messages = [m for m in stream(rig) if m.source == rig.names[0] or m.captured_ns < START_NS + 500 * MS]
-    _, poses = fuse(rig, messages, schema.Fusion())
+    _, poses = fuse(rig, only_the_first(rig, 800), schema.Fusion())
+    before, after = poses[20].people[0], poses[-1].people[0]
     assert poses[-1].captured_ns > START_NS + 1800 * MS
-    assert poses[-1].people == ()
     assert not poses[-1].valid
-    carried_on = [pose for pose in poses if pose.people and (pose.people[0].origin == Origin.PREDICTED).all()]
+    assert list(poses[-1].left_out) == [rig.names[1]]
+    assert after.id == before.id
+    assert (after.origin == Origin.PREDICTED).all()
+    assert (after.views == 0b1).all()
+    assert np.nanmedian(after.sigma_m) > 2 * np.nanmedian(before.sigma_m)
+
+
+def test_with_one_camera_left_the_lifter_takes_over_and_hands_back(lifter):
+    rig = rig_of(4)
+    messages = [m for m in stream(rig, 2.4, noise_px=2.0) if m.source == rig.names[0] or not between(m, 700, 1700)]
+    _, poses = fuse(rig, messages, schema.Fusion(), lifter=lifter)
+    origins = [set(pose.people[0].origin.tolist()) for pose in poses[3:]]
+    assert origins[:15] == 15 * [{Origin.FUSED}]
+    assert origins[22:45] == 23 * [{Origin.LIFTED}]
+    assert origins[-10:] == 10 * [{Origin.FUSED}]
+    assert {pose.people[0].id for pose in poses[3:]} == {1}
+    assert errors_m(poses[3:]).mean(axis=1).max() < 0.1
+    alone = [pose for pose in poses if pose.people and (pose.people[0].origin == Origin.LIFTED).all()]
+    assert not any(pose.valid for pose in alone if len(pose.left_out) == 3)
+    sigma_m = [float(np.median(pose.people[0].sigma_m)) for pose in poses[3:]]
+    assert min(sigma_m[25:45]) > 2 * max(sigma_m[8:15])
+
+
+def test_one_camera_and_no_lifter_invents_nobody():
+    rig = rig_of(1)
+    _, poses = fuse(rig, stream(rig), schema.Fusion())
+    assert len(poses) == 60
+    assert all(pose.people == () and not pose.valid for pose in poses)
+
+
+def test_one_calibrated_camera_and_the_lifter_show_somebody_who_stays(lifter):
+    rig = rig_of(1)
+    _, poses = fuse(rig, stream(rig, noise_px=2.0), schema.Fusion(), lifter=lifter)
+    people = [pose.people[0] for pose in poses if pose.people]
+    assert len(people) >= 40
+    assert {person.id for person in people} == {1}
+    assert all((person.origin == Origin.LIFTED).all() for person in people)
+    relative_m = [
+        np.linalg.norm((joints - joints[LIMBS].mean(0)) - (truth - truth[LIMBS].mean(0)), axis=1)
+        for pose in poses
+        if pose.people
+        for joints, truth in [(pose.people[0].joints_m, truth_m(pose.captured_ns)[0])]
+    ]
+    assert np.mean(relative_m) < 0.12
+
+
+def test_who_is_seen_by_nobody_is_carried_on_for_a_short_while_marked_as_predicted():
+    rig = rig_of(3)
+    messages = [replace(m, **NOBODY) if between(m, 1000, 5000) else m for m in stream(rig)]
+    _, poses = fuse(rig, messages, schema.Fusion())
+    unseen = [pose for pose in poses if pose.captured_ns >= START_NS + 1000 * MS]
+    carried_on = [pose for pose in unseen if pose.people]
     assert 2 <= len(carried_on) <= 9  # a quarter of a second at 30 Hz
+    assert unseen[len(carried_on) :] == [pose for pose in unseen if not pose.people]
+    for pose in carried_on:
+        assert set(pose.people[0].origin.tolist()) <= {Origin.PREDICTED, Origin.ABSENT}  # too unsure by now
+        assert (pose.people[0].views == 0).all()
+        assert np.isnan(pose.people[0].reprojection_px).all()
+    assert (carried_on[0].people[0].origin == Origin.PREDICTED).all()
+    sigma_m = [float(pose.people[0].sigma_m[LIMBS[0]]) for pose in carried_on]
+    assert sigma_m == sorted(sigma_m)
 
 
 def test_a_person_keeps_the_id_over_a_short_absence_and_gets_a_new_one_after_a_long_one():
     rig = rig_of(3)
-    nobody = {"keypoints_px": np.zeros((0, 33, 2), np.float32), "confidence": np.zeros((0, 33), np.float32)}
 
-    def absent(message, start_ms, stop_ms):
-        inside = start_ms <= (message.captured_ns - START_NS) / MS < stop_ms
-        return replace(message, **nobody) if inside else message
+    def absent(message):
+        return replace(message, **NOBODY) if between(message, 500, 1200) or between(message, 2000, 4500) else message
 
-    messages = [absent(absent(m, 500, 900), 1500, 3000) for m in stream(rig, seconds=4.0)]
-    _, poses = fuse(rig, messages, schema.Fusion())
+    _, poses = fuse(rig, [absent(m) for m in stream(rig, seconds=5.0)], schema.Fusion())
     ids = {round((pose.captured_ns - START_NS) / MS): pose.people[0].id for pose in poses if pose.people}
-    assert {i for t, i in ids.items() if t < 1700} == {1}
-    assert {i for t, i in ids.items() if t > 3100} == {2}
-    assert not [t for t in ids if 1800 < t < 2950]
+    assert {i for t, i in ids.items() if t < 2200} == {1}
+    assert {i for t, i in ids.items() if t > 4600} == {2}
+    assert [t for t in ids if 1300 < t < 2000]
+    assert not [t for t in ids if 2300 < t < 4450]
+
+
+def test_joints_that_only_the_detector_knows_are_triangulated_and_absent_where_nobody_sees_them():
+    rig = rig_of(4)
+    thumb = MEDIAPIPE33.index("left_thumb")
+    messages = stream(rig, seconds=1.0)
+    for message in messages:
+        message.confidence[0, thumb] *= 1.0 if message.source in ("front", "right") else 0.0
+        message.confidence[0, MEDIAPIPE33.index("nose")] = 0.0
+    _, poses = fuse(rig, messages)
+    person = poses[-1].people[0]
+    assert errors_m(poses[1:])[:, thumb].max() < 0.01
+    assert bin(person.views[thumb]).count("1") == 2
+    nose = MEDIAPIPE33.index("nose")
+    assert person.origin[nose] in (Origin.PREDICTED, Origin.ABSENT)
+    assert person.views[nose] == 0
+    assert not person.sigma_m[nose] < 10 * person.sigma_m[thumb]
 
 
 def test_a_hallucinated_limb_in_one_view_is_out_voted():
@@ -108,7 +197,7 @@ def test_a_hallucinated_limb_in_one_view_is_out_voted():
         if message.source == "front":
             message.keypoints_px[0, wrist] += 80
     _, poses = fuse(rig, messages)
-    assert errors_m(poses[1:]).max() < 1e-3
+    assert errors_m(poses[1:]).max() < EXACT_M
     assert all(not pose.people[0].views[wrist] & 1 for pose in poses[1:])
 
 
@@ -138,7 +227,7 @@ def test_cameras_that_are_not_configured_or_speak_another_skeleton_are_named_and
         wrong = message.source == "back" and message.captured_ns > START_NS
         messages.append(replace(message, skeleton="coco17") if wrong else message)
     pipeline, poses = fuse(rig, messages)
-    assert errors_m(poses[1:]).max() < 1e-3
+    assert errors_m(poses[1:]).max() < EXACT_M
     notes = pipeline.health(poses[-1].captured_ns).notes
     assert any("stranger" in note for note in notes)
     assert any("back" in note and "coco17" in note for note in notes)
@@ -152,7 +241,7 @@ def test_another_picture_size_of_the_same_shape_is_scaled():
         for m in stream(rig)
     ]
     _, poses = fuse(rig, messages)
-    assert errors_m(poses[1:]).max() < 1e-3
+    assert errors_m(poses[1:]).max() < EXACT_M
 
 
 def test_another_shape_is_left_out_with_both_sizes_until_the_crop_is_told():
@@ -166,10 +255,10 @@ def test_another_shape_is_left_out_with_both_sizes_until_the_crop_is_told():
     assert "1080x720" in poses[-1].left_out[camera.name]
     assert "1280x720" in poses[-1].left_out[camera.name]
     assert not pipeline.health(poses[-1].captured_ns).cameras[camera.name].valid
-    assert errors_m(poses[1:]).max() < 1e-3
+    assert errors_m(poses[1:]).max() < 0.01  # of two cameras
     _, poses = fuse(rig, messages, crop_offset_px={camera.name: (100.0, 0.0)})
     assert poses[-1].left_out == {}
-    assert errors_m(poses[1:]).max() < 1e-3
+    assert errors_m(poses[1:]).max() < EXACT_M
 
 
 def test_a_camera_that_is_not_calibrated_is_refused_by_name():
@@ -255,7 +344,7 @@ def test_a_pose_of_two_good_cameras_is_valid_though_a_third_was_unfit_and_died()
     ]
     _, poses = fuse(rig, messages)
     assert poses[-1].valid
-    assert errors_m(poses[-5:]).max() < 1e-3
+    assert errors_m(poses[-5:]).max() < 0.02  # of two cameras
 
 
 def test_one_message_of_another_skeleton_stops_nobody_and_is_forgotten_when_mended():
@@ -279,12 +368,12 @@ def test_after_the_clock_was_set_back_nobody_is_carried_on_from_the_future():
     _, poses = fuse(rig, before + after, schema.Fusion())
     late = [pose for pose in poses if pose.captured_ns < START_NS]
     assert len(late) > 40
-    assert all(np.isnan(pose.people[0].joints_m[5]).all() for pose in late if pose.people)
-    assert poses[-1].people[0].id == 2
+    assert not any(pose.people[0].sigma_m[5] < 0.1 for pose in late if pose.people)  # the joint was known before
+    assert {pose.people[0].id for pose in late if pose.people} == {2}
 
 
 def test_foreign_cameras_cost_no_memory():
     rig = rig_of(2)
-    pipeline, poses = fuse(rig, [replace(m, source=f"x{i}") for i, m in enumerate(stream(rig, seconds=20.0))])
+    pipeline, poses = fuse(rig, [replace(m, source=f"x{i}") for i, m in enumerate(stream(rig, seconds=8.0))])
     assert poses == []
     assert len(pipeline.health(START_NS).notes) < 40
