@@ -13,6 +13,7 @@ from configs.schema import Fusion as Settings
 from lifter.skeleton import Skeleton
 from nodes.stages.camera_agreement import CameraAgreement
 from nodes.stages.body_tree import BodyTree
+from nodes.stages.evidence import weigh
 from nodes.stages.fuse import MIN_SEEN, Fused, Fuser, Seen
 from nodes.stages.lives import Arrival, Lives, State
 from nodes.stages.matching import Detected, Predicted, match_tracks
@@ -20,7 +21,7 @@ from nodes.stages.newcomers import Newcomers, find_newcomers
 from nodes.stages.people import Estimate, Person, known_of
 from nodes.stages.reunion import reunite
 from nodes.stages.sides import sides_of
-from nodes.stages.swaps import repair_swaps
+from nodes.stages.swaps import Repaired, repair_swaps
 
 F64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,10 +49,14 @@ class Shown:
 
 @dataclass(frozen=True)
 class _Cast:
-    """Who is looked at in a tick: M rows, those followed first, then the newcomers. who: (M, C), -1 for no detection."""
+    """Who is looked at in a tick: M rows, those followed first, then the newcomers.
+
+    who: (M, C), -1 for no detection. free: (C, P) detections that nobody followed has.
+    """
 
     keys: tuple[int, ...]
     predicted: Predicted
+    free: Bools
     newcomers: Newcomers
     who: Ints
     reunited: Ints
@@ -85,8 +90,9 @@ class Crowd:
     def tick(self, captured_ns: int, detected: Detected, present: Bools) -> list[Shown]:
         """Everybody who is to be shown at this instant. present: (C,) cameras that have a picture of it."""
         cast = self._cast(captured_ns, detected, present)
-        fused = self._fuse(captured_ns, detected, cast)
-        return self._live_on(captured_ns, cast, fused)
+        seen = self._seen(detected, cast)
+        fused = self._fuse(captured_ns, cast, seen)
+        return self._live_on(captured_ns, cast, fused, self._doubted(cast, seen))
 
     def foresee(self, captured_ns: int) -> list[Shown]:
         """Everybody who is shown, carried on to a later time; nothing changes."""
@@ -100,7 +106,7 @@ class Crowd:
         matched = match_tracks(rig, detected, predicted, self._skeleton, sure)
         new = find_newcomers(rig, detected, matched.free, self._skeleton, present, sure)
         who = np.concatenate([matched.who, new.who])
-        return _Cast(keys, predicted, new, who, self._reunited(captured_ns, detected, new))
+        return _Cast(keys, predicted, matched.free, new, who, self._reunited(captured_ns, detected, new))
 
     def _reunited(self, captured_ns: int, detected: Detected, new: Newcomers) -> Ints:
         """Per newcomer the key of somebody remembered, -1 for somebody new."""
@@ -120,20 +126,18 @@ class Crowd:
         ids = np.array([self._lives[key].person_id or -1 for key in keys], dtype=np.int64)
         return Predicted(joints_m, np.sqrt(np.maximum(variance, 0.0)), ids)
 
-    def _fuse(self, captured_ns: int, detected: Detected, cast: _Cast) -> Fused:
-        """Gather each one's rays, left and right put right, and solve for all who are seen."""
-        there = cast.who >= 0
-        cameras = np.arange(cast.who.shape[1])
+    def _seen(self, detected: Detected, cast: _Cast) -> Repaired:
+        """Each one's rays, left and right put right."""
+        there, cameras, k = cast.who >= 0, np.arange(cast.who.shape[1]), len(cast.keys)
         index = np.maximum(cast.who, 0)
         rays = np.where(there[..., None, None], detected.rays[cameras, index], np.nan)
         confidence = np.where(there[..., None], detected.confidence[cameras, index], 0.0)
-        k = len(cast.keys)
-        turned = np.zeros(there.shape, dtype=np.bool_)
-        turned[k:] = cast.newcomers.mirrored
-        mirror = sides_of(self._skeleton).mirror
-        rays = np.where(turned[..., None, None], rays[:, :, mirror], rays)
-        confidence = np.where(turned[..., None], confidence[:, :, mirror], confidence)
-        repaired = repair_swaps(
+        if cast.newcomers.mirrored.any():
+            turned = np.concatenate([np.zeros((k, len(cameras)), dtype=np.bool_), cast.newcomers.mirrored])
+            mirror = sides_of(self._skeleton).mirror
+            rays = np.where(turned[..., None, None], rays[:, :, mirror], rays)
+            confidence = np.where(turned[..., None], confidence[:, :, mirror], confidence)
+        return repair_swaps(
             self._fuser.arrays,
             rays,
             confidence,
@@ -141,34 +145,42 @@ class Crowd:
             np.concatenate([cast.predicted.sigma_m, cast.newcomers.sigma_m]),
             self._skeleton,
         )
-        people: list[Person | None] = [self._people[key] for key in cast.keys]
-        for m in np.flatnonzero(repaired.contradicted[:k]):
+
+    def _doubted(self, cast: _Cast, seen: Repaired) -> set[int]:
+        """Keys of those whose views may be theirs by chance; nobody's, where there is nothing else to choose from."""
+        k = len(cast.keys)
+        if not k or not cast.free.any():
+            return set()
+        sure = self._settings.triangulation.min_confidence
+        evidence = weigh(
+            self._fuser.arrays, seen.rays[:k], seen.confidence[:k], cast.free, self._skeleton, sure
+        )
+        return {key for key, doubted in zip(cast.keys, evidence.doubted, strict=True) if doubted}
+
+    def _fuse(self, captured_ns: int, cast: _Cast, seen: Repaired) -> Fused:
+        """Solve for all who are looked at, with what is known of them."""
+        for m in np.flatnonzero(seen.contradicted[: len(cast.keys)]):
             self._people[cast.keys[m]].begin_anew()  # who was born the wrong way round
-        people += [self._people[key] if key >= 0 else None for key in cast.reunited]
-        for key in cast.reunited[cast.reunited >= 0]:
-            self._people[key].begin_anew()
+        back = [int(key) for key in cast.reunited]
+        for key in back:
+            if key >= 0:
+                self._people[key].begin_anew()
+        people = [self._people.get(key) for key in (*cast.keys, *back)]
         known = known_of(people, captured_ns, self._tree, expects=self._settings.smoothing.kind == "kalman")
-        fused = self._fuser.fuse(Seen(repaired.rays, repaired.confidence), known)
+        fused = self._fuser.fuse(Seen(seen.rays, seen.confidence), known)
         self.agreement.take(captured_ns, fused.off_px, fused.outvoted)
         return fused
 
-    def _live_on(self, captured_ns: int, cast: _Cast, fused: Fused) -> list[Shown]:
+    def _live_on(self, captured_ns: int, cast: _Cast, fused: Fused, doubted: set[int]) -> list[Shown]:
         """Births, deaths, and what to show of those who live."""
         odd_alone = (fused.odd | (cast.who < 0)).all(0) & fused.odd.any(0)
         self.left_out = {int(c): ODD for c in np.flatnonzero(odd_alone)}
         supporting = ((fused.used.sum(-1) >= MIN_SEEN) & ~fused.odd).sum(1)
         k = len(cast.keys)
-        arrivals = [
-            Arrival(
-                int(min(supporting[k + n], cast.newcomers.n_views[n])),
-                bool(cast.newcomers.crowd[n] <= 1.0),
-                float(cast.newcomers.misfit[n]),
-                int(cast.reunited[n]) if cast.reunited[n] >= 0 else None,
-            )
-            for n in range(len(cast.newcomers.who))
-        ]
+        arrivals = self._arrivals(cast, supporting[k:])
         were_shown = set(self._lives.keys(State.PRESENT))
-        changes = self._lives.update(captured_ns, dict(zip(cast.keys, supporting[:k].tolist(), strict=True)), arrivals)
+        n_views = dict(zip(cast.keys, supporting[:k].tolist(), strict=True))
+        changes = self._lives.update(captured_ns, n_views, arrivals, doubted)
         rows = {key: m for m, key in enumerate((*cast.keys, *changes.arrived))}
         for key in changes.arrived:
             if key not in self._people:
@@ -186,6 +198,21 @@ class Crowd:
         return [
             self._shown(key, captured_ns, fused, rows.get(key), estimates.get(key))
             for key in self._lives.keys(State.PRESENT)
+        ]
+
+    @staticmethod
+    def _arrivals(cast: _Cast, supporting: Ints) -> list[Arrival]:
+        """The newcomers; supporting: (N,) views that agree with what was fused."""
+        new = cast.newcomers
+        return [
+            Arrival(
+                n_views=int(min(supporting[n], new.n_views[n])),
+                unrivalled=bool(new.crowd[n] <= 1),
+                misfit=float(new.misfit[n]),
+                crowd=float(new.crowd[n]),
+                reunited=int(cast.reunited[n]) if cast.reunited[n] >= 0 else None,
+            )
+            for n in range(len(new.who))
         ]
 
     def _shown(self, key: int, captured_ns: int, fused: Fused, m: int | None, estimate: Estimate | None) -> Shown:

@@ -149,7 +149,7 @@ class Work(NamedTuple):
     G_of: Array  # (N, 3, 3)
     trust: Array  # (C,)
     misfit: Array  # (C,)
-    count: Array  # (C,)
+    n_bones: Array  # (C,)
     E: Array  # (3, 3)
     S: Array  # (3, 3)
     u: Array  # (3,)
@@ -506,7 +506,7 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
     """Each bone's terms at x: information w.E_of (N, 3, 3) and w.e (N, 3), so that E (x_j - x_parent) = e."""
     centre = p.views.centre_m
     for c in range(len(centre)):
-        w.misfit[c], w.count[c] = 0.0, 0.0
+        w.misfit[c], w.n_bones[c] = 0.0, 0.0
     for j in range(len(x)):
         up = p.tree.parent[j]
         E, e = w.E_of[j], w.e[j]
@@ -532,7 +532,7 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
                 off2 += (bone[i] - w.mean[i]) ** 2
             d2 = along * off_dot * off_dot + across * (off2 - off_dot * off_dot)
             w.misfit[c] += min(d2, MISFIT_CAP)
-            w.count[c] += 1.0
+            w.n_bones[c] += 1.0
             t = min(LIFT_HUBER / math.sqrt(max(d2, TINY)), 1.0) * w.trust[c] * news
             _add_anisotropic(E, w.u, t * along, t * across)
             for i in range(3):
@@ -541,10 +541,10 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
         _add_length(p.lengths.length_m[m, j], p.lengths.information[m, j], math.sqrt(size2), w.mean, E, e)
     n_lifts = 0
     for c in range(len(centre)):
-        n_lifts += w.count[c] > 0.0
+        n_lifts += w.n_bones[c] > 0.0
     for c in range(len(centre)):
-        if n_lifts >= 2 and w.count[c] > 0.0:
-            w.trust[c] = min(1.0, 3.0 * (w.count[c] + 1.0) / (w.misfit[c] + 3.0))
+        if n_lifts >= 2 and w.n_bones[c] > 0.0:
+            w.trust[c] = min(1.0, 3.0 * (w.n_bones[c] + 1.0) / (w.misfit[c] + 3.0))
 
 
 @INLINE

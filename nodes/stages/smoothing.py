@@ -28,6 +28,7 @@ RIGHT_SURPRISE = 1.0
 MOST_SURPRISE = 4.0  # times the expected square: an outlier teaches no more
 SETTLE_M_S = 0.6  # 20 mm a tick at 30 Hz
 SETTLE_AFTER_S = 0.2  # of guessing: what was wrong for a tick or two is better forgotten
+USUAL_TICK_S = 0.05
 SPEED_LASTS_S = 0.5  # an unseen joint slows down
 
 
@@ -54,8 +55,8 @@ class Kalman:
         n = len(tree.names)
         self._acceleration2 = settings.acceleration_m_s2**2
         self._tree = tree
-        blocks = (np.zeros((n, 3, 3)) for _ in range(3))
-        self._state: State = (np.full((n, 3), np.nan), np.zeros((n, 3)), *blocks)
+        pp, pv, vv = (np.zeros((n, 3, 3)) for _ in range(3))
+        self._state: State = (np.full((n, 3), np.nan), np.zeros((n, 3)), pp, pv, vv)
         self._share = np.ones(n)
         self._time_ns = 0
 
@@ -81,8 +82,9 @@ class Kalman:
     def _at(self, captured_ns: int) -> State:
         """Everything carried on to a time."""
         dt = max(captured_ns - self._time_ns, 0) * NS if self._time_ns else 0.0
-        faded = math.exp(-dt / SPEED_LASTS_S)
-        lasting = SPEED_LASTS_S * (1.0 - faded)  # dt of a speed that fades
+        unseen = max(dt - USUAL_TICK_S, 0.0)
+        faded = math.exp(-unseen / SPEED_LASTS_S)
+        lasting = dt - unseen + SPEED_LASTS_S * (1.0 - faded)  # dt of a speed that fades
         return kernel.carry_on(*self._state, self._acceleration2 * self._share, lasting, faded, dt)
 
     def _learn_acceleration(self, dt_s: float, surprise: F64) -> None:
