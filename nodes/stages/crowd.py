@@ -91,8 +91,8 @@ class Crowd:
         """Everybody who is to be shown at this instant. present: (C,) cameras that have a picture of it."""
         cast = self._cast(captured_ns, detected, present)
         seen = self._seen(detected, cast)
-        fused = self._fuse(captured_ns, cast, seen)
-        return self._live_on(captured_ns, cast, fused, self._doubted(cast, seen))
+        fused, to_show = self._fuse(captured_ns, cast, seen)
+        return self._live_on(captured_ns, cast, fused, to_show, self._doubted(cast, seen))
 
     def foresee(self, captured_ns: int) -> list[Shown]:
         """Everybody who is shown, carried on to a later time; nothing changes."""
@@ -157,8 +157,8 @@ class Crowd:
         )
         return {key for key, doubted in zip(cast.keys, evidence.doubted, strict=True) if doubted}
 
-    def _fuse(self, captured_ns: int, cast: _Cast, seen: Repaired) -> Fused:
-        """Solve for all who are looked at, with what is known of them."""
+    def _fuse(self, captured_ns: int, cast: _Cast, seen: Repaired) -> tuple[Fused, Fused]:
+        """Solve for all who are looked at: to follow them, with what is expected, and to show them as it is asked for."""
         for m in np.flatnonzero(seen.contradicted[: len(cast.keys)]):
             self._people[cast.keys[m]].begin_anew()  # who was born the wrong way round
         back = [int(key) for key in cast.reunited]
@@ -166,12 +166,16 @@ class Crowd:
             if key >= 0:
                 self._people[key].begin_anew()
         people = [self._people.get(key) for key in (*cast.keys, *back)]
-        known = known_of(people, captured_ns, self._tree, expects=self._settings.smoothing.kind == "kalman")
-        fused = self._fuser.fuse(Seen(seen.rays, seen.confidence), known)
+        rays = Seen(seen.rays, seen.confidence)
+        fused = self._fuser.fuse(rays, known_of(people, captured_ns, self._tree))
         self.agreement.take(captured_ns, fused.off_px, fused.outvoted)
-        return fused
+        if self._settings.smoothing.kind == "kalman":
+            return fused, fused
+        return fused, self._fuser.fuse(rays, known_of(people, captured_ns, self._tree, expects=False))
 
-    def _live_on(self, captured_ns: int, cast: _Cast, fused: Fused, doubted: set[int]) -> list[Shown]:
+    def _live_on(
+        self, captured_ns: int, cast: _Cast, fused: Fused, to_show: Fused, doubted: set[int]
+    ) -> list[Shown]:
         """Births, deaths, and what to show of those who live."""
         odd_alone = (fused.odd | (cast.who < 0)).all(0) & fused.odd.any(0)
         self.left_out = {int(c): ODD for c in np.flatnonzero(odd_alone)}
@@ -186,7 +190,7 @@ class Crowd:
             if key not in self._people:
                 self._people[key] = Person(self._settings.smoothing, self._tree)
         estimates = {
-            key: self._people[key].take(captured_ns, fused, m, key in were_shown)
+            key: self._people[key].take(captured_ns, fused, to_show, m, key in were_shown)
             for key, m in rows.items()
             if supporting[m]
         }
@@ -196,7 +200,7 @@ class Crowd:
         for key in self._people.keys() - set(self._lives.keys()):
             del self._people[key]
         return [
-            self._shown(key, captured_ns, fused, rows.get(key), estimates.get(key))
+            self._shown(key, captured_ns, to_show, rows.get(key), estimates.get(key))
             for key in self._lives.keys(State.PRESENT)
         ]
 

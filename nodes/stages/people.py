@@ -52,8 +52,11 @@ class Person:
             self._foreseen = captured_ns, self._kalman.foresee(captured_ns)
         return self._foreseen[1]
 
-    def take(self, captured_ns: int, fused: Fused, m: int, was_shown: bool) -> Estimate:
-        """Take in row m of what was fused; what to show. was_shown: somebody may have seen where the person was."""
+    def take(self, captured_ns: int, fused: Fused, to_show: Fused, m: int, was_shown: bool) -> Estimate:
+        """Follow row m of what was fused, and say what to show of `to_show`.
+
+        was_shown: somebody may have seen where the person was at the tick before.
+        """
         foreseen = self.foresee(captured_ns)
         self._foreseen = None
         self._kalman.correct(captured_ns, fused.joints_m[m], fused.bone_covariance[m], fused.surprise[m])
@@ -61,7 +64,7 @@ class Person:
         since_s = 0.0 if self.seen_ns is None else (captured_ns - self.seen_ns) * NS
         self.seen_ns = captured_ns
         n = self._tree.n_shown
-        joints_m, sigma_m = fused.joints_m[m, :n], _sigma(fused.covariance[m, :n])
+        joints_m, sigma_m = to_show.joints_m[m, :n], _sigma(to_show.covariance[m, :n])
         sigma_m = np.hypot(sigma_m, self._depth_sigma_m(since_s, fused.only_from_m[m]))
         if self._settings.kind == "kalman" and was_shown:
             joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, fused.used[m].sum(0))
@@ -85,7 +88,7 @@ class Person:
         return Estimate(self._settling.keep(foreseen.joints_m[:n]), _sigma(foreseen.covariance[:n]))
 
 
-def known_of(people: Sequence[Person | None], captured_ns: int, tree: BodyTree, expects: bool) -> Known:
+def known_of(people: Sequence[Person | None], captured_ns: int, tree: BodyTree, expects: bool = True) -> Known:
     """What is known of M people before looking; None: somebody new. expects: whether the past may speak for the places."""
     known = Known.nothing(len(people), len(tree.names))
     for m, person in enumerate(people):
