@@ -1,6 +1,7 @@
 """Several actors before several cameras, their detections in any order, missed and false ones among them; for tests."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +39,21 @@ class Actor:
     def joints_m(self, t_s):
         """(T, 33, 3) world."""
         joints_m = joints_at(self.motion, np.atleast_1d(t_s) + self.after_s, Body.of_stature(self.stature_m))
-        cos, sin = np.cos(self.yaw), np.sin(self.yaw)
-        turned = joints_m[:, LANDMARKS] @ np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
-        return turned + np.array([*self.place_m, 0.0])
+        return moved(joints_m[:, LANDMARKS], self.yaw, self.place_m)
+
+
+def moved(joints_m, yaw, place_m):
+    """Turned about the vertical and put elsewhere on the floor."""
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    return joints_m @ np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]]) + np.array([*place_m, 0.0])
+
+
+@cache
+def postures():
+    """(128, 33, 3) of people of different sizes."""
+    rng = np.random.default_rng(0)
+    sizes, times_s = rng.uniform(1.5, 2.0, 128), rng.uniform(0, 14, 128)
+    return np.stack([Actor(MOTIONS["demo"], *size).joints_m(t_s)[0] for *size, t_s in zip(sizes, times_s, strict=True)])
 
 
 def actors(n: int, apart_m: float = 1.2, seed: int = 0) -> list[Actor]:
@@ -106,9 +119,8 @@ def phantom(rig, rng, kind):
     """(C, J, 2) pixels: a person somewhere in the room, other in each call; or joints anywhere in the picture."""
     if kind == "anywhere":
         return rng.uniform((0, 0), SIZE_WH, (len(rig.cameras), 33, 2))
-    place = tuple(rng.uniform(-2.0, 2.0, 2))
-    actor = Actor(MOTIONS["demo"], float(rng.uniform(1.5, 2.0)), place, float(rng.uniform(-3, 3)))
-    return rig.project(actor.joints_m(rng.uniform(0, 14)))[:, 0]
+    posture = postures()[rng.integers(len(postures()))]
+    return rig.project(moved(posture, rng.uniform(-np.pi, np.pi), rng.uniform(-2.0, 2.0, 2)))
 
 
 def detected(rig, found_px, confidence=None, asked_ids=None) -> Detected:

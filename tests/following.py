@@ -96,6 +96,8 @@ def given(seen, who):
     """Rays (K, C, J, 2) and confidence (K, C, J) of the detections who (K, C)."""
     cameras, slots = np.arange(who.shape[1]), np.maximum(who, 0)
     there = who >= 0
+    if not there.any():
+        return np.full((*who.shape, 33, 2), np.nan), np.zeros((*who.shape, 33))
     rays = np.where(there[..., None, None], seen.detected.rays[cameras, slots], np.nan)
     return rays, np.where(there[..., None], seen.detected.confidence[cameras, slots], 0.0)
 

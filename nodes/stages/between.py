@@ -14,9 +14,12 @@ from nodes.wire.messages import Keypoints2D
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 IMPOSSIBLE = 1e3  # above all costs, so that as many as can be are matched
 ASKED_BONUS = 1.0  # as a share of a person's size: who was found twice where one person was expected goes first
+
+ONE_PAIR, NO_PAIR = np.zeros((1, 2), dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
 
 
 class Between(NamedTuple):
@@ -35,45 +38,31 @@ def between(before: Keypoints2D, after: Keypoints2D, instant_ns: int) -> Between
     """
     dt_ns = after.captured_ns - before.captured_ns
     share = (instant_ns - before.captured_ns) / dt_ns
-    pairs = _pairs(before, after, dt_ns * 1e-9)
-    earlier, later = [p for p, _ in pairs], [q for _, q in pairs]
-    first, second = before.keypoints_px[earlier], after.keypoints_px[later]
-    sure_first, sure_second = before.confidence[earlier], after.confidence[later]
     sides = _sides(before.skeleton, before.keypoints_px.shape[1])
-    for n in range(len(pairs)):
-        part = kernel.turned_part(
-            first[n], sure_first[n], second[n], sure_second[n], sides.mirror, sides.parts, dt_ns * 1e-9
-        )
-        if part:
-            labels = np.where(sides.parts[part], sides.mirror, np.arange(len(sides.mirror)))
-            px, sure = (first, sure_first) if share > 0.5 else (second, sure_second)
-            px[n], sure[n] = px[n, labels], sure[n, labels]
-    start, stop = np.float32(1.0 - share), np.float32(share)
-    in_both = (sure_first > 0) & (sure_second > 0)
-    confidence = np.where(in_both, start * sure_first + stop * sure_second, np.float32(0))
-    return Between(start * first + stop * second, confidence, _asked(before, after, pairs, share))
+    # copies: what comes from the bus is read-only, for which the kernels would be compiled a second time
+    frames = [
+        np.array(x, dtype=np.float32)
+        for x in (before.keypoints_px, before.confidence, after.keypoints_px, after.confidence)
+    ]
+    pairs = _pairs(before, after, kernel.distances(*frames, sides.mirror), dt_ns * 1e-9)
+    keypoints_px, confidence = kernel.blend(*frames, pairs, sides.mirror, sides.parts, share, dt_ns * 1e-9)
+    return Between(keypoints_px, confidence, _asked(before, after, pairs, share))
 
 
-def _pairs(before: Keypoints2D, after: Keypoints2D, dt_s: float) -> list[tuple[int, int]]:
-    """Who is who: index in the earlier frame, index in the later one."""
-    n_before, n_after = len(before.confidence), len(after.confidence)
-    if not n_before or not n_after:
-        return []
-    mirror = _sides(before.skeleton, before.keypoints_px.shape[1]).mirror
-    # copies: what comes from the bus is read-only, for which the kernel would be compiled a second time
-    arrays = (before.keypoints_px, before.confidence, after.keypoints_px, after.confidence)
-    away = kernel.distances(*(np.array(x, dtype=np.float32) for x in arrays), mirror)
+def _pairs(before: Keypoints2D, after: Keypoints2D, away: F64, dt_s: float) -> Ints:
+    """Who is who (N, 2): index in the earlier frame, index in the later one. away (P, Q): how far apart they are."""
     near = away <= kernel.REACH + kernel.REACH_PER_S * dt_s
-    if n_before == n_after == 1:
-        return [(0, 0)] if near[0, 0] else []
-    cost = np.where(near, away, IMPOSSIBLE)
+    if near.size <= 1:
+        return ONE_PAIR if near.any() else NO_PAIR
     asked, again = np.array(_asked_ids(before))[:, None], np.array(_asked_ids(after))
+    cost = np.where(near, away, IMPOSSIBLE)
     cost = np.where(near & (asked == again) & (asked >= 0), away - ASKED_BONUS, cost)
     earlier, later = linear_sum_assignment(cost)
-    return [(int(p), int(q)) for p, q in zip(earlier, later, strict=True) if near[p, q]]
+    real = near[earlier, later]
+    return np.stack([earlier[real], later[real]], axis=1)
 
 
-def _asked(before: Keypoints2D, after: Keypoints2D, pairs: list[tuple[int, int]], share: float) -> tuple[int, ...]:
+def _asked(before: Keypoints2D, after: Keypoints2D, pairs: Ints, share: float) -> tuple[int, ...]:
     """Whom each pair was found for, by the nearer frame if it knows."""
     if not before.asked_ids and not after.asked_ids:
         return ()

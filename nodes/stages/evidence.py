@@ -25,9 +25,9 @@ CHANCE_OF_PAIRS = 1.0  # the same for two views: of each joint, only a quarter o
 class Evidence:
     """Of K people: agrees (K, C), the views that fit what all say together; a lone view agrees with itself.
 
-    misfit (K,): how badly they fit, as `Newcomers.misfit`; NaN for fewer than two. crowd (K,): mean number of
-    detections there were to choose from in these views. outvoted (K,): most of the views that should see it have only
-    others.
+    misfit (K,): how badly they fit, as `Newcomers.misfit`; NaN for fewer than two, or where there was nothing to
+    choose from. crowd (K,): mean number of detections there were to choose from in these views. outvoted (K,): most of
+    the views that should see it have only others.
     """
 
     agrees: Flags
@@ -58,6 +58,9 @@ def weigh(
     free (C, P): detections that nobody has, as `Matched.free`.
     """
     n_people, n_cameras, n_joints = confidence.shape
+    if not free.any():
+        seen = (confidence >= max(min_confidence, 1e-9)).any(axis=2)
+        return Evidence(seen, np.full(n_people, np.nan), np.ones(n_people), np.zeros(n_people, dtype=np.bool_))
     unasked = np.full((n_cameras, n_people), -1)
     people = Detected(rays.transpose(1, 0, 2, 3), confidence.transpose(1, 0, 2), unasked)
     scene = make_scene(rig, people, skeleton, min_confidence)

@@ -10,6 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import combinations
+from math import isnan
 
 import numpy as np
 import numpy.typing as npt
@@ -196,7 +197,7 @@ class Lives:
             life.take(captured_ns, arrival.n_views, arrival.is_doubted)
             return life.key
         self._n_keys += 1
-        life = Life(self._n_keys, State.TENTATIVE, captured_ns, captured_ns, alone=arrival.n_views < 2)
+        life = Life(self._n_keys, State.TENTATIVE, captured_ns, captured_ns, alone=isnan(arrival.misfit))
         life.take(captured_ns, arrival.n_views, arrival.is_doubted)
         self._lives[life.key] = life
         if arrival.is_sure:

@@ -71,7 +71,7 @@ def find_newcomers(
     scene = make_scene(rig, detected, skeleton, min_confidence)
     pairs, distances = kernel.pair_scores(scene, free)
     order = np.argsort(-pairs[:, 5], kind="stable")
-    found = kernel.groups(scene, free, pairs[order], distances[order]) if len(pairs) else []
+    found = kernel.groups(scene, free, pairs[order], distances[order])
     return _gathered(found, len(free), len(skeleton.joints), free)
 
 
