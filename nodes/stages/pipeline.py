@@ -13,6 +13,7 @@ from configs.schema import Fusion as Settings
 from lifter.runtime import Lifter
 from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import tree_of
+from nodes.stages.calibration_check import CalibrationCheck
 from nodes.stages.crowd import Crowd, Shown, detected_of
 from nodes.stages.expectation import expect
 from nodes.stages.fuse import Fuser
@@ -52,6 +53,7 @@ class FusionPipeline:
         tree = tree_of(skeleton)
         self._fuser = Fuser(rig.select(cameras), settings.triangulation, crop_offset_px or {}, tree, lifter)
         self._crowd = Crowd(self._fuser, settings, skeleton, tree, cameras)
+        self._check = CalibrationCheck(cameras)
         self._ledger = HealthLedger()
         self._shown: list[Shown] = []
         self._shown_ns = 0
@@ -105,7 +107,7 @@ class FusionPipeline:
         were dropped unread, and why the last one was.
         """
         bus_ns = self._synchroniser.clock.now_ns + idle_ns
-        odd = self._crowd.agreement.notes()
+        odd = self._check.notes
         inputs = {
             name: self._ledger.camera(name, inbox, bus_ns, self._fuser.misfits.get(name) or odd.get(name, ""))
             for name, inbox in self._synchroniser.inboxes.items()
@@ -143,16 +145,21 @@ class FusionPipeline:
         if restarts != self._stream_restarts:
             self._stream_restarts = restarts
             self._crowd.begin_anew()
+            self._check.begin_anew()
             self._ledger.begin_anew()
 
     def _pose(self, tick: Tick) -> Pose3D:
         self._fuser.adapt(tick.views)
-        present = np.array([name in tick.views and name not in self._fuser.misfits for name in self._cameras])
-        self._shown = self._crowd.tick(tick.captured_ns, self._detected(tick, present), present)
+        sees = np.array([name in tick.views and name not in self._fuser.misfits for name in self._cameras])
+        present = sees & [name not in self._check.wrong for name in self._cameras]
+        detected = self._detected(tick, sees)
+        self._shown = self._crowd.tick(tick.captured_ns, _only(detected, present), present)
         self._shown_ns = tick.captured_ns
+        self._check.take(tick.captured_ns, self._fuser.arrays, detected, self._seen_m())
         frame = tick.completed_by
         queue_ns = frame.stages_ns.get("queue", 0)
         odd = {self._cameras[c]: why for c, why in self._crowd.left_out.items()}
+        moved = {name: why for name, why in self._check.notes.items() if name in self._check.wrong}
         misfits = {name: why[:500] for name, why in self._fuser.misfits.items()}
         pose = Pose3D(
             captured_ns=tick.captured_ns,
@@ -163,7 +170,7 @@ class FusionPipeline:
             people=tuple(person for each in self._shown if (person := self._person(each)) is not None),
             cameras=self._cameras,
             valid=int(present.sum()) >= 2,
-            left_out={**tick.left_out, **odd, **misfits},
+            left_out={**odd, **moved, **tick.left_out, **misfits},
             stages_ns={
                 "interpolate": frame.captured_ns - tick.captured_ns,
                 "queue": queue_ns,
@@ -182,6 +189,11 @@ class FusionPipeline:
         }
         keypoints_px, confidence, asked_ids = detected_of(views, len(self._cameras), len(self._skeleton.joints))
         return Detected(self._fuser.rays(keypoints_px), confidence, asked_ids)
+
+    def _seen_m(self) -> npt.NDArray[np.float64]:
+        """(K, J, 3): who was seen at the last tick."""
+        seen = [each.estimate.joints_m for each in self._shown if not each.is_predicted]
+        return np.array(seen).reshape(-1, len(self._skeleton.joints), 3)
 
     def _person(self, shown: Shown) -> Person3D | None:
         """In the words of the message; None for somebody of whom too little is known."""
@@ -203,3 +215,12 @@ class FusionPipeline:
             views=np.where(there, views, 0).astype(np.uint32),
             origin=np.where(there, origin, Origin.ABSENT).astype(np.uint8),
         )
+
+
+def _only(detected: Detected, cameras: npt.NDArray[np.bool_]) -> Detected:
+    """What some of the cameras (C,) see."""
+    sees = cameras[:, None, None] | (detected.confidence <= 0)
+    if sees.all():
+        return detected
+    rays = np.where(sees[..., None], detected.rays, np.nan)
+    return Detected(rays, np.where(sees, detected.confidence, 0.0), detected.asked_ids)
