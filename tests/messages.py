@@ -17,6 +17,7 @@ from nodes.wire.messages import (
     Origin,
     Person3D,
     Pose3D,
+    PoseNow,
     Preview,
     Session,
 )
@@ -70,6 +71,18 @@ def pose(source: str = "fusion", seq: int = 7, **changes: Any) -> Pose3D:
         "stages_ns": {"interpolate": -1, "queue": 2, "detect": 3, "send": 4, "fuse": 5},
     }
     return Pose3D(**{**content, **changes})
+
+
+def pose_now(source: str = "fusion", seq: int = 7, **changes: Any) -> PoseNow:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "rests_on_ns": START_NS - 80_000_000,
+        "skeleton": "coco17",
+        "people": (person(origin=np.full(17, Origin.PREDICTED, np.uint8), views=np.zeros(17, np.uint32)),),
+        "cameras": ("left", "right"),
+        "valid": True,
+    }
+    return PoseNow(**{**content, **changes})
 
 
 def camera_health(source: str = "left", seq: int = 7, **changes: Any) -> CameraHealth:
@@ -151,6 +164,8 @@ SAMPLES: dict[str, Message] = {
     "keypoints_of_nobody": keypoints(people=0),
     "pose": pose(),
     "pose_of_nobody": pose(people=(), valid=False, left_out={}),
+    "pose_root_relative": pose(cameras=("webcam",), valid=False, left_out={}, frame="root_relative"),
+    "pose_now": pose_now(),
     "expected": expected(),
     "camera_health": camera_health(),
     "camera_health_unknown": CameraHealth(**stamps(), state="starting"),

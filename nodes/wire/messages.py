@@ -75,9 +75,9 @@ class Keypoints2D(Message):
 class Person3D(Record):
     """One person at one instant.
 
-    id: stable while the person is followed. joints_m: (J, 3) world metres, NaN where absent. sigma_m: (J,) standard
-    deviation per axis (root of the mean variance). reprojection_px: (J,) RMS over the contributing views, NaN where
-    nothing was seen. views: (J,) bits, bit c for `Pose3D.cameras[c]`. origin: (J,) values of Origin.
+    id: stable while the person is followed. joints_m: (J, 3) metres in the pose's frame, NaN where absent. sigma_m:
+    (J,) standard deviation per axis (root of the mean variance). reprojection_px: (J,) RMS over the contributing views,
+    NaN where nothing was seen. views: (J,) bits, bit c for `Pose3D.cameras[c]`. origin: (J,) values of Origin.
     """
 
     id: int = wire(Integer(0))
@@ -94,7 +94,9 @@ class Pose3D(Message):
 
     valid: False when fewer than two cameras contributed. cameras: the order of the bits in `views`. left_out: camera →
     why it did not contribute. stages_ns: durations that add up to published_ns - captured_ns: `interpolate` (tick to
-    the frame that completed it), `queue`, `detect`, `send` (camera to fusion), `fuse`.
+    the frame that completed it), `queue`, `detect`, `send` (camera to fusion), `fuse`. frame: `world`, or, from one
+    camera that is not calibrated, `root_relative`: each person relative to the middle of the own hips, z up as far as
+    the camera is held upright, x away from it; sigma_m likewise.
     """
 
     skeleton: str = wire(NAME)
@@ -103,6 +105,18 @@ class Pose3D(Message):
     valid: bool = wire(Flag())
     left_out: dict[str, str] = wire(Table(Text()), default_factory=dict)
     stages_ns: dict[str, int] = wire(Table(Integer()), default_factory=dict)
+    frame: str = wire(Text(choices=("world", "root_relative")), default="world")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PoseNow(Pose3D):
+    """The people of a `Pose3D` carried on to the moment of sending, by their motion: for what must not lag behind.
+
+    captured_ns: the instant that they are carried on to. rests_on_ns: captured_ns of the pose that they were in. What
+    was seen there is carried on, too: origin is PREDICTED, views 0, sigma_m grown. stages_ns is empty.
+    """
+
+    rests_on_ns: int = wire(TIME_NS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,6 +14,7 @@ from nodes.wire.messages import (
     Keypoints2D,
     Message,
     Pose3D,
+    PoseNow,
     Preview,
     Session,
     decode,
@@ -35,6 +36,7 @@ class Topic:
 TOPICS = (
     Topic("keypoints", Keypoints2D, expected_hz=30.0, logged=True, newest_only=False),
     Topic("pose", Pose3D, expected_hz=30.0, logged=True, newest_only=False),
+    Topic("pose_now", PoseNow, expected_hz=30.0, logged=False, newest_only=True),
     Topic("expected", Expected, expected_hz=30.0, logged=False, newest_only=True),
     Topic("camera_health", CameraHealth, expected_hz=4.0, logged=True, newest_only=False),
     Topic("fusion_health", FusionHealth, expected_hz=5.0, logged=True, newest_only=False),
