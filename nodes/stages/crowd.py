@@ -22,6 +22,7 @@ from nodes.stages.people import Estimate, Person, known_of
 from nodes.stages.reunion import reunite
 from nodes.stages.sides import sides_of
 from nodes.stages.swaps import Repaired, repair_swaps
+from nodes.stages.warming import warm_up
 
 F64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -85,7 +86,11 @@ class Crowd:
         self.agreement.begin_anew()
 
     def warm_up(self) -> None:
-        """Run the compiled kernels once."""
+        """Run the compiled kernels once, on nobody."""
+        warm_up(self._fuser.arrays, self._skeleton)
+        shape = (1, len(self._fuser.arrays.K), self._tree.n_shown)
+        fused = self._fuser.fuse(Seen(np.full((*shape, 2), np.nan), np.zeros(shape)), known_of([None], 0, self._tree))
+        Person(self._settings.smoothing, self._tree).take(0, fused, fused, 0, was_shown=True)
 
     def tick(self, captured_ns: int, detected: Detected, present: Bools) -> list[Shown]:
         """Everybody who is to be shown at this instant. present: (C,) cameras that have a picture of it."""

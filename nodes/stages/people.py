@@ -17,6 +17,7 @@ F64 = npt.NDArray[np.float64]
 
 NS = 1e-9
 DEPTH_SHARE = 0.03  # of the distance: how wrong it is by the size of a person alone, measured on captured motion …
+DEPTH_SHARE_UNLIFTED = 0.1  # … or by the lengths of its bones without a lifter …
 DEPTH_FADES_S = 0.4  # … and how fast it gets there, when the other views are lost
 
 
@@ -65,7 +66,7 @@ class Person:
         self.seen_ns = captured_ns
         n = self._tree.n_shown
         joints_m, sigma_m = to_show.joints_m[m, :n], _sigma(to_show.covariance[m, :n])
-        sigma_m = np.hypot(sigma_m, self._depth_sigma_m(since_s, fused.only_from_m[m]))
+        sigma_m = np.hypot(sigma_m, self._depth_sigma_m(since_s, fused.only_from_m[m], bool(fused.lifted[m])))
         if self._settings.kind == "kalman" and was_shown:
             joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, fused.used[m].sum(0))
             sigma_m = np.sqrt(sigma_m**2 + off_m**2 / 3)
@@ -73,10 +74,11 @@ class Person:
             joints_m = self._one_euro.smooth(captured_ns, joints_m)
         return Estimate(joints_m, sigma_m)
 
-    def _depth_sigma_m(self, since_s: float, only_from_m: float) -> float:
+    def _depth_sigma_m(self, since_s: float, only_from_m: float, lifted: bool) -> float:
         """What the covariance does not know, per axis: by size the distance is wrong in the same way at every tick."""
         self._alone_s = self._alone_s + since_s if only_from_m > 0 else 0.0
-        return float(DEPTH_SHARE * only_from_m * (1.0 - np.exp(-self._alone_s / DEPTH_FADES_S)) / np.sqrt(3.0))
+        share = DEPTH_SHARE if lifted else DEPTH_SHARE_UNLIFTED
+        return float(share * only_from_m * (1.0 - np.exp(-self._alone_s / DEPTH_FADES_S)) / np.sqrt(3.0))
 
     def velocity_m_s(self, captured_ns: int) -> F64:
         """(J, 3) of the joints that are shown."""

@@ -537,8 +537,8 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
             _add_anisotropic(E, w.u, t * along, t * across)
             for i in range(3):
                 e[i] += t * (across * bone[i] + (along - across) * dot * w.u[i])
-        _add_expected_bone(p.expected.bone_m[m, j], p.expected.bone_information[m, j], w.mean, E, e)
-        _add_length(p.lengths.length_m[m, j], p.lengths.information[m, j], math.sqrt(size2), w.mean, E, e)
+        is_new = not _add_expected_bone(p.expected.bone_m[m, j], p.expected.bone_information[m, j], w.mean, E, e)
+        _add_length(is_new, p.lengths.length_m[m, j], p.lengths.information[m, j], math.sqrt(size2), w.mean, E, e)
     n_lifts = 0
     for c in range(len(centre)):
         n_lifts += w.n_bones[c] > 0.0
@@ -548,24 +548,28 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
 
 
 @INLINE
-def _add_expected_bone(expected: Array, information: Array, bone: Array, E: Array, e: Array) -> None:
-    """Where the bone was expected to point."""
-    if information[0, 0] > 0.0:
+def _add_expected_bone(expected: Array, information: Array, bone: Array, E: Array, e: Array) -> bool:
+    """Where the bone was expected to point; whether it was."""
+    is_expected = information[0, 0] > 0.0
+    if is_expected:
         d2 = quadratic(information, bone[0] - expected[0], bone[1] - expected[1], bone[2] - expected[2])
         t = min((PRIOR_FREEDOM + 3) / (PRIOR_FREEDOM + d2), 1.0)
         for i in range(3):
             for k in range(3):
                 E[i, k] += t * information[i, k]
                 e[i] += t * information[i, k] * expected[k]
+    return is_expected
 
 
 @INLINE
-def _add_length(length: float, information: float, size: float, bone: Array, E: Array, e: Array) -> None:
-    """The bone's length, along the direction that it has now; and a weak pull, so that nothing is without any hold."""
+def _add_length(
+    is_new: bool, length: float, information: float, size: float, bone: Array, E: Array, e: Array
+) -> None:
+    """The bone's length, along the direction that it has now; a weak pull on a new one, so that nothing is without hold."""
     known = information > 0.0
     weak = 0.25 / max(length if known else UNKNOWN_LENGTH_M, MIN_LENGTH_M) ** 2
     for i in range(3):
-        E[i, i] += weak
+        E[i, i] += weak if is_new else 0.0
     if known and size > 0.01 and length > MIN_LENGTH_M:
         r2 = information * (size - length) ** 2
         t = information * min(LENGTH_HUBER / math.sqrt(max(r2, TINY)), 1.0)
