@@ -62,6 +62,7 @@ def run(config_path: Path) -> Heard:
 
 def rig_as_delivered(config: Config, heard: Heard) -> CameraRig:
     """The calibration as fusion uses it: fitted to the sizes that the videos have."""
+    assert config.calibration is not None  # there is more than one camera
     rig = load_rig(config.calibration).select(tuple(config.cameras))
     sizes = {name: message.size_wh for (name, _), message in heard.keypoints.items()}
     return CameraRig(tuple(delivered(c, sizes[c.name], config.crop_offset_px.get(c.name)) for c in rig.cameras))

@@ -197,6 +197,9 @@ class Fusion(Section):
     triangulation: Triangulation = Triangulation()
     smoothing: Smoothing = Smoothing()
     people: People = People()
+    predict_to_now: bool = Field(
+        False, description="publish beside each pose the people carried on to the moment of sending (topic pose_now)"
+    )
 
 
 class Preview(Section):
@@ -210,7 +213,9 @@ class Preview(Section):
 class Config(Section):
     """A live system."""
 
-    calibration: FilePath
+    calibration: FilePath | None = Field(
+        None, description="where the cameras stand; one camera alone can do without, its poses are relative to the hips"
+    )
     cameras: dict[CameraName, Source] = Field(min_length=1, max_length=32)
     crop_offset_px: dict[CameraName, tuple[float, float]] = Field(
         {}, description="cameras whose picture is a crop of the calibrated one: where it begins in that"
@@ -223,6 +228,8 @@ class Config(Section):
 
     def model_post_init(self, context: Any) -> None:
         """What no section sees by itself."""
+        if self.calibration is None:
+            self._refuse_without_calibration()
         for name in self.crop_offset_px:
             if name not in self.cameras:
                 raise ValueError(f"crop_offset_px names {name!r}, which is not under cameras")
@@ -233,3 +240,18 @@ class Config(Section):
                     f"cameras.{name}.pace is pipeline, which may run ahead of the clock, so frames would be refused as "
                     "captured in the future: set `deadline_ms: null` under fusion: synchroniser:, or `pace: realtime`"
                 )
+
+    def _refuse_without_calibration(self) -> None:
+        """One camera alone can do without, where nothing else is meant from the room."""
+        if len(self.cameras) > 1:
+            raise ValueError(
+                f"calibration: missing, and there are {len(self.cameras)} cameras ({', '.join(self.cameras)}): "
+                "together they need a calibration file, `calibration: rig.toml`; only a single camera can do without"
+            )
+        for key, given in (("truth", self.truth), ("crop_offset_px", self.crop_offset_px)):
+            if given:
+                raise ValueError(
+                    f"{key} means places in a calibrated room: add `calibration: rig.toml`, or remove {key}"
+                )
+        if any(isinstance(source, VirtualSource) for source in self.cameras.values()):
+            raise ValueError("a virtual camera is built from its calibration: add `calibration: rig.toml`")

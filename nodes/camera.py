@@ -93,7 +93,7 @@ class CameraNode:
         """Work until the recording ends or the process is interrupted."""
         start_ns = self._begin()
         source, name, config = self._options.source, self._options.camera, self._options.config
-        rig = load_rig(config.calibration) if isinstance(source, schema.VirtualSource) else None
+        rig = load_rig(config.calibration) if config.calibration and isinstance(source, schema.VirtualSource) else None
         follower = FusionFollower(name, self._options.hub_outer) if self._options.is_lossless else None
         self._capture = Capture(lambda: open_source(name, source, rig, start_ns), lossless=follower is not None)
         try:

@@ -32,6 +32,8 @@ class FusionNode:
     publisher: Publisher
     health_due_ns: int = 0
     health_seq: int = 0
+    predicts_to_now: bool = False
+    now_seq: int = 0
     heard_ns: int = field(default_factory=now_ns)
 
     def run(self) -> None:
@@ -52,6 +54,8 @@ class FusionNode:
         for pose in poses:
             self._publish(pose, message.published_ns, received_ns)
         if poses:
+            if self.predicts_to_now:
+                self._publish_to_now()
             self.publisher.send(self.pipeline.expected())
 
     def _publish(self, pose: Pose3D, sent_ns: int, received_ns: int) -> None:
@@ -61,6 +65,12 @@ class FusionNode:
         fuse_ns = published_ns - pose.captured_ns - sum(pose.stages_ns.values()) - send_ns
         stages_ns = {**pose.stages_ns, "send": send_ns, "fuse": fuse_ns}
         self.publisher.send_stamped(replace(pose, published_ns=published_ns, stages_ns=stages_ns))
+
+    def _publish_to_now(self) -> None:
+        pose = self.pipeline.pose_at(now_ns(), seq=self.now_seq)
+        if pose is not None:
+            self.publisher.send(pose)
+            self.now_seq += 1
 
     def _say_health(self, moment_ns: int) -> None:
         self.health_due_ns = moment_ns + HEALTH_EVERY_NS
@@ -80,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         config = load_config(given.config)
-        rig = load_rig(config.calibration)
+        rig = None if config.calibration is None else load_rig(config.calibration)
         skeleton = SKELETONS[config.detector.skeleton]
         lifter = load(skeleton=skeleton) if config.fusion.lift else None
         pipeline = FusionPipeline(
@@ -89,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
         pipeline.warm_up()
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
         with inbox, Publisher(given.hub or config.hub.inner) as publisher:
-            FusionNode(pipeline, inbox, publisher).run()
+            FusionNode(pipeline, inbox, publisher, predicts_to_now=config.fusion.predict_to_now).run()
     except (ConfigError, CalibrationError, LifterError, WireError) as error:
         print(f"fusion: {error}", file=sys.stderr)
         return 2

@@ -105,6 +105,15 @@ def test_a_good_configuration_has_no_fault(tmp_path):
     assert about == ["config", "port", "port", "calibration", "truth", "front"]
 
 
+def test_one_camera_without_calibration_is_news_and_no_fault(tmp_path):
+    path = tmp_path / "one.yaml"
+    clip = ROOT / "configs" / "demo" / "front.mp4"
+    path.write_text(yaml.safe_dump({"cameras": {"front": {"source": "video", "path": str(clip)}}}))
+    (finding,) = [finding for finding in check_config(path) if finding.about == "calibration"]
+    assert finding.mark == "--"
+    assert "relative to the hips" in finding.text
+
+
 @pytest.mark.parametrize(
     ("changes", "about", "said"),
     [

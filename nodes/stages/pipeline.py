@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from calibration.errors import CalibrationError
+from calibration.nominal import nominal_camera
 from calibration.rig import CameraRig
 from configs.schema import Fusion as Settings
 from lifter.runtime import Lifter
@@ -16,15 +18,27 @@ from nodes.stages.body_tree import tree_of
 from nodes.stages.calibration_check import CalibrationCheck
 from nodes.stages.crowd import Crowd, Shown, detected_of
 from nodes.stages.expectation import expect
+from nodes.stages.foresight import MOST_AHEAD_NS, carried_on
 from nodes.stages.fuse import Fuser
 from nodes.stages.health import HealthLedger
 from nodes.stages.matching import Detected
+from nodes.stages.root_relative import root_relative
 from nodes.stages.synchroniser import Synchroniser, Tick
-from nodes.wire.messages import CameraHealth, Expected, FusionHealth, Keypoints2D, Origin, Person3D, Pose3D
+from nodes.wire.messages import (
+    CameraHealth,
+    Expected,
+    FusionHealth,
+    Keypoints2D,
+    Origin,
+    Person3D,
+    Pose3D,
+    PoseNow,
+)
 
 SOURCE = "fusion"
 MAX_STRANGERS = 16  # foreign cameras that are named
 MIN_JOINTS = 6  # fewer joints are no person
+USUAL_SIZE_WH = (1280, 720)  # of a camera without calibration, until its first picture tells
 
 
 class FusionPipeline:
@@ -32,7 +46,7 @@ class FusionPipeline:
 
     def __init__(
         self,
-        rig: CameraRig,
+        rig: CameraRig | None,
         cameras: tuple[str, ...],
         settings: Settings,
         skeleton: Skeleton,
@@ -41,7 +55,8 @@ class FusionPipeline:
         lifter: Lifter | None = None,
         ticks_ns: Sequence[int] = (),
     ) -> None:
-        """`cameras`: those in use, each one in the rig (CalibrationError names the one that is not).
+        """`cameras`: those in use, each one in the rig (CalibrationError names the one that is not). rig: None with one
+        camera that is not calibrated, whose poses are relative to the hips.
 
         skeleton: the one that the detectors speak; a camera that speaks another is left out and named. ticks_ns:
         instants to fuse, in rising order, in place of the even grid: for recordings.
@@ -50,13 +65,15 @@ class FusionPipeline:
         self._settings = settings
         self._skeleton = skeleton
         self._synchroniser = Synchroniser(cameras, settings.synchroniser, ticks_ns)
-        tree = tree_of(skeleton)
-        self._fuser = Fuser(rig.select(cameras), settings.triangulation, crop_offset_px or {}, tree, lifter)
-        self._crowd = Crowd(self._fuser, settings, skeleton, tree, cameras)
+        self._crop_offset_px = crop_offset_px or {}
+        self._lifter = lifter
+        self._is_nominal = rig is None
+        self._set_up(_nominal_rig(cameras, USUAL_SIZE_WH) if rig is None else rig.select(cameras))
         self._check = CalibrationCheck(cameras)
         self._ledger = HealthLedger()
         self._shown: list[Shown] = []
         self._shown_ns = 0
+        self._pose_told: Pose3D | None = None
         self._strangers: dict[str, str] = {}
         self._stream_restarts = 0
 
@@ -91,6 +108,27 @@ class FusionPipeline:
             self._fuser.rig,
             self._skeleton,
             seq=self._ledger.ticks,
+        )
+
+    def pose_at(self, now_ns: int, seq: int = 0) -> PoseNow | None:
+        """The people of the last pose carried on to a time, by MOST_AHEAD_NS at most; None before the first pose."""
+        last = self._pose_told
+        if last is None:
+            return None
+        ahead_ns = min(max(now_ns - last.captured_ns, 0), MOST_AHEAD_NS)
+        ahead = [carried_on(each, ahead_ns * 1e-9) for each in self._shown]
+        return PoseNow(
+            captured_ns=last.captured_ns + ahead_ns,
+            published_ns=0,
+            source=SOURCE,
+            seq=seq,
+            skeleton=last.skeleton,
+            people=self._people(ahead),
+            cameras=last.cameras,
+            valid=last.valid,
+            left_out=last.left_out,
+            frame=last.frame,
+            rests_on_ns=last.captured_ns,
         )
 
     def warm_up(self) -> None:
@@ -148,7 +186,21 @@ class FusionPipeline:
             self._check.begin_anew()
             self._ledger.begin_anew()
 
+    def _set_up(self, rig: CameraRig) -> None:
+        """Begin to fuse with a rig, that is of the cameras in use."""
+        tree = tree_of(self._skeleton)
+        self._fuser = Fuser(rig, self._settings.triangulation, self._crop_offset_px, tree, self._lifter)
+        self._crowd = Crowd(self._fuser, self._settings, self._skeleton, tree, self._cameras)
+
+    def _suit_picture(self, tick: Tick) -> None:
+        """A camera without calibration is as wide as its pictures."""
+        size_wh = tick.views[self._cameras[0]].size_wh
+        if size_wh != self._fuser.rig.cameras[0].size_wh:
+            self._set_up(_nominal_rig(self._cameras, size_wh))
+
     def _pose(self, tick: Tick) -> Pose3D:
+        if self._is_nominal:
+            self._suit_picture(tick)
         self._fuser.adapt(tick.views)
         sees = np.array([name in tick.views and name not in self._fuser.misfits for name in self._cameras])
         present = sees & [name not in self._check.wrong for name in self._cameras]
@@ -167,7 +219,7 @@ class FusionPipeline:
             source=SOURCE,
             seq=self._ledger.ticks,
             skeleton=self._skeleton.name,
-            people=tuple(person for each in self._shown if (person := self._person(each)) is not None),
+            people=self._people(self._shown),
             cameras=self._cameras,
             valid=int(present.sum()) >= 2,
             left_out={**odd, **moved, **tick.left_out, **misfits},
@@ -176,7 +228,9 @@ class FusionPipeline:
                 "queue": queue_ns,
                 "detect": frame.published_ns - frame.captured_ns - queue_ns,
             },
+            frame="root_relative" if self._is_nominal else "world",
         )
+        self._pose_told = pose
         self._ledger.record(tick, pose)
         return pose
 
@@ -195,9 +249,13 @@ class FusionPipeline:
         seen = [each.estimate.joints_m for each in self._shown if not each.is_predicted]
         return np.array(seen).reshape(-1, len(self._skeleton.joints), 3)
 
+    def _people(self, shown: Sequence[Shown]) -> tuple[Person3D, ...]:
+        return tuple(person for each in shown if (person := self._person(each)) is not None)
+
     def _person(self, shown: Shown) -> Person3D | None:
         """In the words of the message; None for somebody of whom too little is known."""
-        joints_m, sigma_m = shown.estimate.joints_m, shown.estimate.sigma_m
+        estimate = root_relative(shown.estimate, self._skeleton) if self._is_nominal else shown.estimate
+        joints_m, sigma_m = estimate.joints_m, estimate.sigma_m
         there = np.isfinite(joints_m).all(axis=1) & (sigma_m <= self._settings.people.max_sigma_m)
         if there.sum() < MIN_JOINTS:
             return None
@@ -215,6 +273,15 @@ class FusionPipeline:
             views=np.where(there, views, 0).astype(np.uint32),
             origin=np.where(there, origin, Origin.ABSENT).astype(np.uint8),
         )
+
+
+def _nominal_rig(cameras: tuple[str, ...], size_wh: tuple[int, ...]) -> CameraRig:
+    """Of the only camera. Raises CalibrationError when there are more."""
+    if len(cameras) != 1:
+        raise CalibrationError(
+            f"{len(cameras)} cameras ({', '.join(cameras)}) and no calibration: only one camera can do without"
+        )
+    return CameraRig((nominal_camera(cameras[0], (size_wh[0], size_wh[1])),))
 
 
 def _only(detected: Detected, cameras: npt.NDArray[np.bool_]) -> Detected:

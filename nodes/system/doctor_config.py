@@ -34,7 +34,7 @@ def check_config(path: Path | None) -> Iterator[Finding]:
     yield from _check_ports(config.hub.inner, config.hub.outer)
     try:
         check_calibration(config)
-        yield ok("calibration", str(config.calibration))
+        yield _calibration(config.calibration)
     except CalibrationError as error:
         yield fault("calibration", str(error))
     if config.truth is not None:
@@ -45,6 +45,14 @@ def check_config(path: Path | None) -> Iterator[Finding]:
             yield fault("truth", str(error))
     for name, source in config.cameras.items():
         yield from check_source(name, source)
+
+
+def _calibration(path: Path | None) -> Finding:
+    if path is not None:
+        return ok("calibration", str(path))
+    return news(
+        "calibration", "none: one camera alone gives poses relative to the hips, not where in the room they are"
+    )
 
 
 def _check_ports(*addresses: str) -> Iterator[Finding]:

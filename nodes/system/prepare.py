@@ -51,7 +51,9 @@ def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Pr
 
 
 def check_calibration(config: Config) -> None:
-    """Raise CalibrationError unless every camera of the configuration is in the calibration file."""
+    """Raise CalibrationError unless every camera of the configuration is in the calibration file, if it has one."""
+    if config.calibration is None:  # one camera: the schema has seen to that
+        return
     calibrated = load_rig(config.calibration).names
     missing = [name for name in config.cameras if name not in calibrated]
     if missing:
