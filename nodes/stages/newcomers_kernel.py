@@ -28,11 +28,13 @@ Ints = npt.NDArray[np.int64]
 
 PAIR_FLOOR_M = 0.03  # of the gap between two lines of sight: an epipolar gap forgives whatever lies along the line
 MIN_SINE = 0.05  # of the angle between two lines of sight: below 3 degrees their crossing is anywhere
-PAIR_SHARE = 0.7  # of the common joints must meet
+PAIR_SHARE = 0.7  # of the common joints must meet …
+LONE_PAIR_SHARE = 0.5  # … and so many where nobody else can be meant: a tenth of outliers in each view leaves 0.8
 VIEW_SHARE = 0.6  # of a further view's joints must lie where the others say
 # Mean of half the squared misfit in sigmas, per degree of freedom: 0.08 at 3 px of noise (1000 px focal length, 5 m),
 # 1.0 at 11 px. Strangers who stand alike: below 1.4 one in twenty of three views.
 MAX_MISFIT = 1.5
+MAX_LONE_MISFIT = 5.0  # where nobody else can be meant: a tenth of outliers in each of two views makes 3.5
 MAX_VIEW_MISFIT = 1.3  # of one view, not per degree of freedom
 CLEARLY = 0.2  # so much better, in mean misfit or as a share of a score, must mirrored labels fit to be taken
 MAX_TRIALS = (
@@ -83,11 +85,11 @@ def _cross(a: F64, b: F64) -> tuple[float, float, float]:
 
 @JIT
 def _pair_score(
-    base: F64, one: F64, weight_one: F64, other: F64, weight_other: F64, labels: Ints
+    base: F64, one: F64, weight_one: F64, other: F64, weight_other: F64, labels: Ints, is_lone: bool
 ) -> tuple[float, float, float]:
     """How well two detections of different views meet, in joints; 0 when they do not. And the mean distances.
 
-    base (3,): from the first camera to the second.
+    base (3,): from the first camera to the second. is_lone: there is nobody else in either view.
     """
     common, agreeing, score, z_one, z_other = 0, 0, 0.0, 0.0, 0.0
     step = joint_step(len(labels))
@@ -115,9 +117,9 @@ def _pair_score(
             score += min(weight_one[j], weight_other[of]) * (1.0 - in_sigmas2 / (GATE * GATE))
             z_one += z_d
             z_other += z_e
-        if common == FIRST_LOOK and agreeing < FIRST_AGREE:
+        if not is_lone and common == FIRST_LOOK and agreeing < FIRST_AGREE:
             break
-    if common < MIN_PAIR_JOINTS or agreeing < PAIR_SHARE * common:
+    if common < MIN_PAIR_JOINTS or agreeing < (LONE_PAIR_SHARE if is_lone else PAIR_SHARE) * common:
         return 0.0, 0.0, 0.0
     return score, z_one / agreeing, z_other / agreeing
 
@@ -131,14 +133,15 @@ def pair_scores(scene: Scene, free: Flags) -> tuple[F64, F64]:
     for a in range(n_cameras):
         for b in range(a + 1, n_cameras):
             base = scene.centres[b] - scene.centres[a]
+            is_lone = np.sum(free[a]) <= 1 and np.sum(free[b]) <= 1
             for i in range(n_found):
                 for k in range(n_found):
                     if not (free[a, i] and free[b, k]):
                         continue
                     one, w_one = scene.directions[a, i], scene.weight[a, i]
                     other, w_other = scene.directions[b, k], scene.weight[b, k]
-                    score, z_a, z_b = _pair_score(base, one, w_one, other, w_other, plain)
-                    flipped, y_a, y_b = _pair_score(base, one, w_one, other, w_other, scene.mirror)
+                    score, z_a, z_b = _pair_score(base, one, w_one, other, w_other, plain, is_lone)
+                    flipped, y_a, y_b = _pair_score(base, one, w_one, other, w_other, scene.mirror, is_lone)
                     if score > 0.0 and score >= flipped - CLEARLY * score:
                         pairs.append((float(a), float(i), float(b), float(k), 0.0, score, z_a, z_b))
                     elif flipped > 0.0:
@@ -388,6 +391,7 @@ def groups(scene: Scene, free: Flags, pairs: F64, distances: F64) -> list[Group]
     n_cameras, _, n_joints = scene.weight.shape
     plain = np.arange(n_joints)
     left = free.copy()
+    crowd = np.sum(free, axis=1)
     view = View(np.empty((n_joints, 2)), np.empty(n_joints), np.empty(n_joints))
     found = []
     trials = 0
@@ -406,7 +410,8 @@ def groups(scene: Scene, free: Flags, pairs: F64, distances: F64) -> list[Group]
             trials += 1
             _grow(scene, group, left, plain, view)
             n_members = np.sum(group.who >= 0)
-            if n_members < least or group.misfit[0] > MAX_MISFIT or 2 * n_members <= _should_see(scene, group, left):
+            most = MAX_MISFIT if np.any(crowd[group.who >= 0] > 1) else MAX_LONE_MISFIT
+            if n_members < least or group.misfit[0] > most or 2 * n_members <= _should_see(scene, group, left):
                 continue
             if not is_body(group.joints_m, scene.bones):
                 continue
