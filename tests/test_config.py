@@ -62,6 +62,7 @@ def test_every_shipped_configuration_loads(path):
 def test_the_demo_has_all_its_files():
     config = load_config(SHIPPED / "demo.yaml")
     assert config.truth is not None
+    assert config.calibration is not None
     paths = [config.calibration, config.truth, *(video_path(config, name) for name in config.cameras)]
     assert [path for path in paths if not path.is_file()] == []
 

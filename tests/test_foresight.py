@@ -57,6 +57,8 @@ def test_nobody_is_carried_on_by_more_than_a_quarter_of_a_second_nor_back():
     assert pipeline.pose_at(START_NS) is None
     (*_, last) = [pose for message in stream(rig_of(3), 1.0) for pose in pipeline.push(message)]
     late, early = pipeline.pose_at(last.captured_ns + 10**12, seq=3), pipeline.pose_at(last.captured_ns - 10**9)
+    assert late is not None
+    assert early is not None
     assert late.captured_ns == last.captured_ns + 250 * MS
     assert late.seq == 3
     assert early.captured_ns == last.captured_ns

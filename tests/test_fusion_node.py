@@ -13,8 +13,10 @@ import zmq
 
 from calibration.rig_file import save_rig
 from configs.schema import Synchroniser
+from lifter.skeleton import MEDIAPIPE33
 from nodes.wire.bus import Publisher, every, now_ns
-from nodes.wire.messages import FusionHealth, Keypoints2D, Pose3D, Session
+from nodes.wire.client import PoseClient
+from nodes.wire.messages import FusionHealth, Keypoints2D, Pose3D, PoseNow, Session
 from tests import messages as make
 from tests.hub import meet, running
 from tests.keypoints import MS, START_NS, keypoints, rig_of, truth_m
@@ -126,6 +128,48 @@ def test_poses_come_are_right_and_their_stages_add_up(stage):
         assert set(pose.stages_ns) == {"interpolate", "queue", "detect", "send", "fuse"}
         assert sum(pose.stages_ns.values()) == pose.published_ns - pose.captured_ns
     assert [pose.seq for pose in stage.poses] == list(range(stage.poses[0].seq, stage.poses[-1].seq + 1))
+
+
+def test_people_are_carried_on_to_now_for_whoever_asks(config, rig, hub):
+    config.write_text(config.read_text().replace("fusion: {", "fusion: {predict_to_now: true, "))
+    with fusion(config, hub) as process, PoseClient(hub.outer, to_now=True, timeout_s=0.01) as client:
+        stage = Stage(rig, hub, process)
+        stage.play(1.0)
+        stage.listen_to_the_end()
+        ahead = list(client)
+        stage.close()
+    assert len(ahead) >= 20
+    assert [pose.seq for pose in ahead] == list(range(len(ahead)))
+    told_ns = {pose.captured_ns for pose in stage.poses}
+    for pose in ahead:
+        assert isinstance(pose, PoseNow)
+        assert pose.rests_on_ns in told_ns
+        assert 0 <= pose.captured_ns - pose.rests_on_ns <= 250 * MS
+        assert pose.published_ns - pose.captured_ns < 250 * MS or pose.captured_ns - pose.rests_on_ns == 250 * MS
+    assert ahead[-1].people
+
+
+def test_unasked_nobody_is_carried_on(stage, hub):
+    with PoseClient(hub.outer, to_now=True, timeout_s=0.01) as client:
+        stage.play(0.5)
+        stage.listen_to_the_end()
+        assert list(client) == []
+
+
+def test_one_camera_without_calibration_gives_poses_relative_to_the_hips(config, rig, hub):
+    name = rig.names[0]
+    config.write_text(f"cameras:\n  {name}: {{source: device, device: 0}}\n")
+    with fusion(config, hub) as process:
+        stage = Stage(rig.select((name,)), hub, process)
+        stage.play(1.5)
+        stage.listen_to_the_end()
+        stage.close()
+    last = stage.poses[-1]
+    assert last.frame == "root_relative"
+    assert last.people
+    assert not any(note.startswith(name) for note in stage.health[-1].notes)
+    hips = [MEDIAPIPE33.index("left_hip"), MEDIAPIPE33.index("right_hip")]
+    np.testing.assert_allclose(last.people[0].joints_m[hips].mean(axis=0), 0.0, atol=1e-5)
 
 
 def test_garbage_and_oversized_messages_are_counted_and_nothing_stops(stage, hub):
