@@ -29,6 +29,7 @@ NOISE_GAIN = 1 / 32  # one tick's say in the noise learnt: about a second at 30 
 MIN_NOISE_SCALE = 0.5
 MAX_NOISE_SCALE = 4.0  # beyond, it is the calibration that is wrong
 MEDIAN_OF_UNIT_NOISE = 0.9  # median reprojection error, in sigmas, of four views of a joint (2-D, 5 of 8 degrees left)
+LOOSE2 = 7.0  # times the mean variance by axis, as expectations are wider along a line of sight than their mean tells
 MIN_SEEN = 4  # joints: fewer cannot be lifted, nor be said to disagree
 ODD_SHARE = 0.5  # a view of which more joints than this are out-voted sees somebody else
 GUESS_SIGMA_M = 0.2  # of a place that lifts alone give a person who was not there before
@@ -159,11 +160,15 @@ class Fuser:
         lifted = (problem.lifted.along > 0).any((1, 2))
         return self._fused(solved, lifted, odd, *self._disagreement(first, weight))
 
+    @property
+    def _sigma(self) -> float:
+        """Of a sure joint's ray, in normalised coordinates."""
+        return self._settings.detector_sigma_px * self.noise_scale / REFERENCE_FOCAL_PX
+
     def _weights(self, seen: Seen) -> F64:
         """(M, C, J) 1/variance of a ray, 0 where the joint was not seen."""
-        sigma = self._settings.detector_sigma_px * self.noise_scale / REFERENCE_FOCAL_PX
         sure = (seen.confidence > self._settings.min_confidence) & np.isfinite(seen.rays).all(-1)
-        return np.where(sure, (np.clip(seen.confidence, 0.0, 1.0) / sigma) ** 2, 0.0)
+        return np.where(sure, (np.clip(seen.confidence, 0.0, 1.0) / self._sigma) ** 2, 0.0)
 
     def _lift(self, seen: Seen, weight: F64, known: Known) -> "_Lifts | None":
         """The lifts of everybody in every view that saw enough of them."""
@@ -171,7 +176,8 @@ class Fuser:
         if self._lifter is None or not enough.any():
             return None
         m, c = np.nonzero(enough)
-        confidence = np.where(weight > 0, np.clip(seen.confidence, 0.0, 1.0), 0.0)
+        believed = (weight > 0) & ~self._far_off(seen.rays, known.expected)
+        confidence = np.where(believed, np.clip(seen.confidence, 0.0, 1.0), 0.0)
         lifts = self._lifter.lift(seen.rays[m, c], confidence[m, c], self._R_cam_world[c, :, 2])
         n_joints = lifts.joints_cam_m.shape[1]
         joints = np.full((*weight.shape[:2], n_joints, 3), np.nan)
@@ -180,6 +186,19 @@ class Fuser:
         rays, sure = derive(seen.rays, confidence, self._lifter.given, self._lifter.skeleton)
         return _Lifts(joints, sigma, rays, sure)
 
+    def _far_off(self, rays: F64, expected: kernel.Expected) -> Bools:
+        """(M, C, J): joints far from where they were expected, which would spoil the whole lift of their view."""
+        j = rays.shape[2]
+        information = expected.witness[:, :j]
+        there = information[..., 0, 0] > 0
+        in_cam = expected.joints_m[:, None, :j] - self._centre_m[:, None]
+        in_cam = np.einsum("cik,mcjk->mcji", self._R_cam_world, in_cam)
+        depth = np.maximum(in_cam[..., 2], kernel.MIN_DEPTH_M)
+        off = np.linalg.norm(in_cam[..., :2] / depth[..., None] - rays, axis=-1)
+        sigma_m = np.sqrt(LOOSE2 / np.maximum(np.einsum("mjii->mj", information), 1e-9))
+        gate = self._settings.outlier_sigmas * np.hypot(sigma_m[:, None] / depth, self._sigma)
+        return there[:, None] & (off > gate)
+
     def _problem(self, seen: Seen, weight: F64, known: Known, lifts: "_Lifts | None") -> kernel.Problem:
         m, c, j = weight.shape
         n = len(self._body.names)
@@ -187,10 +206,8 @@ class Fuser:
         weights = np.zeros((m, n, c))
         rays[:, :j] = seen.rays.transpose(0, 2, 1, 3)
         weights[:, :j] = weight.transpose(0, 2, 1)
-        sigma = self._settings.detector_sigma_px * self.noise_scale / REFERENCE_FOCAL_PX
-        views = kernel.Views(
-            self.arrays.Ts_cam_world, self._centre_m, rays, weights, self._settings.outlier_sigmas * sigma
-        )
+        gate = self._settings.outlier_sigmas * self._sigma
+        views = kernel.Views(self.arrays.Ts_cam_world, self._centre_m, rays, weights, gate)
         expected = known.expected
         fresh = np.minimum(known.since_s, 10.0)
         lengths = kernel.Lengths(known.length_m, known.length_information)

@@ -38,7 +38,7 @@ Flags = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 STEPS = 4  # Gauss-Newton; the fourth moves joints by less than 0.1 mm
-EXPECTED_CAP = 16.0  # most that leaving an expectation may cost: two agreeing views (24.5 at 3.5 sigma) beat it …
+EXPECTED_CAP = 22.0  # most that leaving an expectation may cost: two agreeing views (24.5 at 3.5 sigma) beat it …
 CAP_OF_TWO = 26.0  # … but where only two saw a joint, they agree by chance in one of ten cases, when one is wrong
 UNSURPRISED = 9.0  # and are believed without a second look only within three sigmas of what was expected
 NOBODY_RIGHT = 6.0  # more than two outliers that it costs to believe none of two views
