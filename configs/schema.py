@@ -255,3 +255,5 @@ class Config(Section):
                 )
         if any(isinstance(source, VirtualSource) for source in self.cameras.values()):
             raise ValueError("a virtual camera is built from its calibration: add `calibration: rig.toml`")
+        if not self.fusion.lift:
+            raise ValueError("without calibration all depth comes from the lifter: remove `lift: false` under fusion:")

@@ -194,6 +194,7 @@ def test_one_camera_can_do_without_a_calibration(load):
         (BASE.replace("calibration: rig.toml", ""), "2 cameras (left, right): together they need a calibration file"),
         (ONE + "truth: truth.npz", "truth means places in a calibrated room: add `calibration: rig.toml`"),
         (ONE + "crop_offset_px: {webcam: [1, 2]}", "crop_offset_px means places in a calibrated room"),
+        (ONE + "fusion: {lift: false}", "all depth comes from the lifter: remove `lift: false`"),
         ("cameras: {left: {source: virtual}}", "a virtual camera is built from its calibration"),
     ],
 )
