@@ -43,7 +43,6 @@ class BodyTree:
         return self.lifted >= 0
 
 
-
 def tree_of(skeleton: Skeleton, body: Skeleton = BODY17) -> BodyTree:
     """The tree of a detector's skeleton and the lifter's."""
     shared = {name: name for name in skeleton.joints if name in body.joints and _same(name, skeleton, body)}

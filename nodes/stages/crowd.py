@@ -3,7 +3,6 @@
 match → newcomers → left and right → fusion (views, lifts, bones, expectation) → lives
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +28,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 NS = 1e-9
-ODD = "what it sees disagrees with the other cameras: somebody else, or it was moved"
+ODD = "what it sees is nobody whom the other cameras see: somebody else, or it was moved"
 
 
 @dataclass(frozen=True)
@@ -157,9 +156,7 @@ class Crowd:
         if not k or not cast.free.any():
             return set()
         sure = self._settings.triangulation.min_confidence
-        evidence = weigh(
-            self._fuser.arrays, seen.rays[:k], seen.confidence[:k], cast.free, self._skeleton, sure
-        )
+        evidence = weigh(self._fuser.arrays, seen.rays[:k], seen.confidence[:k], cast.free, self._skeleton, sure)
         return {key for key, doubted in zip(cast.keys, evidence.doubted, strict=True) if doubted}
 
     def _fuse(self, captured_ns: int, cast: _Cast, seen: Repaired) -> tuple[Fused, Fused]:
@@ -178,12 +175,11 @@ class Crowd:
             return fused, fused
         return fused, self._fuser.fuse(rays, known_of(people, captured_ns, self._tree, expects=False))
 
-    def _live_on(
-        self, captured_ns: int, cast: _Cast, fused: Fused, to_show: Fused, doubted: set[int]
-    ) -> list[Shown]:
+    def _live_on(self, captured_ns: int, cast: _Cast, fused: Fused, to_show: Fused, doubted: set[int]) -> list[Shown]:
         """Births, deaths, and what to show of those who live."""
-        odd_alone = (fused.odd | (cast.who < 0)).all(0) & fused.odd.any(0)
-        self.left_out = {int(c): ODD for c in np.flatnonzero(odd_alone)}
+        fused_with = (fused.used.any(-1) & ~fused.odd).any(0)
+        passed_over = ~fused_with & fused_with.any() & (fused.odd.any(0) | cast.free.any(1))
+        self.left_out = {int(c): ODD for c in np.flatnonzero(passed_over)}
         supporting = ((fused.used.sum(-1) >= MIN_SEEN) & ~fused.odd).sum(1)
         k = len(cast.keys)
         arrivals = self._arrivals(cast, supporting[k:])
@@ -246,18 +242,3 @@ class Crowd:
             lifted=False,
             is_predicted=True,
         )
-
-
-def detected_of(views: Mapping[int, tuple[F64, F64, tuple[int, ...]]], n_cameras: int, n_joints: int) -> tuple[F64, F64, Ints]:
-    """Padded arrays of all views: keypoints_px (C, P, J, 2), confidence (C, P, J), asked_ids (C, P)."""
-    most = max((len(confidence) for _, confidence, _ in views.values()), default=0)
-    keypoints_px = np.full((n_cameras, max(most, 1), n_joints, 2), np.nan)
-    confidence_of = np.zeros((n_cameras, max(most, 1), n_joints))
-    asked = np.full((n_cameras, max(most, 1)), -1)
-    for c, (keypoints, confidence, asked_ids) in views.items():
-        count = len(confidence)
-        keypoints_px[c, :count] = keypoints
-        confidence_of[c, :count] = np.where(np.isfinite(confidence), confidence, 0.0)
-        if len(asked_ids) == count:
-            asked[c, :count] = asked_ids
-    return keypoints_px, confidence_of, asked

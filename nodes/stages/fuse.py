@@ -12,6 +12,7 @@ import numpy.typing as npt
 from calibration import triangulate_kernel
 from calibration.errors import CalibrationError
 from calibration.rig import Camera, CameraRig
+from calibration.triangulate_kernel import MIN_DEPTH_M
 from calibration.triangulate import REFERENCE_FOCAL_PX, RigArrays
 from configs.schema import Triangulation as Settings
 from lifter.derive import derive
@@ -193,7 +194,7 @@ class Fuser:
         there = information[..., 0, 0] > 0
         in_cam = expected.joints_m[:, None, :j] - self._centre_m[:, None]
         in_cam = np.einsum("cik,mcjk->mcji", self._R_cam_world, in_cam)
-        depth = np.maximum(in_cam[..., 2], kernel.MIN_DEPTH_M)
+        depth = np.maximum(in_cam[..., 2], MIN_DEPTH_M)
         off = np.linalg.norm(in_cam[..., :2] / depth[..., None] - rays, axis=-1)
         sigma_m = np.sqrt(LOOSE2 / np.maximum(np.einsum("mjii->mj", information), 1e-9))
         gate = self._settings.outlier_sigmas * np.hypot(sigma_m[:, None] / depth, self._sigma)
@@ -209,13 +210,15 @@ class Fuser:
         gate = self._settings.outlier_sigmas * self._sigma
         views = kernel.Views(self.arrays.Ts_cam_world, self._centre_m, rays, weights, gate)
         expected = known.expected
-        fresh = np.minimum(known.since_s, 10.0)
+        news = np.minimum(known.since_s / LIFT_LASTS_S, 1.0)
         lengths = kernel.Lengths(known.length_m, known.length_information)
         if lifts is None:
             nothing = np.zeros((m, c, n))
-            return kernel.Problem(views, expected, kernel.Lifted(np.zeros((m, c, n, 3)), nothing, nothing, np.zeros(m)), lengths, self._tree)
+            return kernel.Problem(
+                views, expected, kernel.Lifted(np.zeros((m, c, n, 3)), nothing, nothing, news), lengths, self._tree
+            )
         guess = self._guess(lifts, known)
-        return kernel.Problem(views, guess, self._bones(lifts, guess, known, fresh), lengths, self._tree)
+        return kernel.Problem(views, guess, self._bones(lifts, guess, known, news), lengths, self._tree)
 
     def _guess(self, lifts: "_Lifts", known: Known) -> kernel.Expected:
         """For people of whom nothing was expected, where the lifts together put them."""
@@ -226,7 +229,13 @@ class Fuser:
         m = np.flatnonzero(new)
         root = self._lifter.skeleton.root if self._lifter else 0
         merged = merge(
-            lifts.joints_cam_m[m], lifts.sigma_m[m], lifts.rays[m], lifts.confidence[m], self._R_cam_world, self._centre_m, root
+            lifts.joints_cam_m[m],
+            lifts.sigma_m[m],
+            lifts.rays[m],
+            lifts.confidence[m],
+            self._R_cam_world,
+            self._centre_m,
+            root,
         )
         joints_m, information = expected.joints_m.copy(), expected.information.copy()
         of_tree = np.flatnonzero(self._body.lifted >= 0)
@@ -237,7 +246,7 @@ class Fuser:
         witness = np.where(new[:, None, None, None], information, expected.witness)
         return expected._replace(joints_m=joints_m, information=information, witness=witness)
 
-    def _bones(self, lifts: "_Lifts", guess: kernel.Expected, known: Known, fresh: F64) -> kernel.Lifted:
+    def _bones(self, lifts: "_Lifts", guess: kernel.Expected, known: Known, news: F64) -> kernel.Lifted:
         """The lifts' bone vectors, scaled to the person's known lengths."""
         body = self._body
         bone_of = np.flatnonzero((body.lifted >= 0) & (body.parent >= 0))
@@ -261,8 +270,7 @@ class Fuser:
                  / (ACROSS * SIGMA_RAY * self.noise_scale * distance[..., None])) ** 2  # fmt: skip
         across = there[..., None] * np.where(both, by_2d, along / UNSEEN**2)
         along = np.where(both, along, along / UNSEEN**2)
-        m, c, n = *there.shape, len(body.names)
-        news = np.minimum(fresh / LIFT_LASTS_S, 1.0)
+        (m, c), n = there.shape, len(body.names)
         lifted = kernel.Lifted(np.zeros((m, c, n, 3)), np.zeros((m, c, n)), np.zeros((m, c, n)), news)
         lifted.bone_m[:, :, bone_of] = bones * scale[..., None, None]
         lifted.along[:, :, bone_of] = along

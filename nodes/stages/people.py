@@ -60,7 +60,15 @@ class Person:
         """
         foreseen = self.foresee(captured_ns)
         self._foreseen = None
-        self._kalman.correct(captured_ns, fused.joints_m[m], fused.bone_covariance[m], fused.surprise[m])
+        n_views = np.zeros(len(self._tree.names), dtype=np.int64)
+        n_views[: self._tree.n_shown] = fused.used[m].sum(0)
+        middle = np.flatnonzero(self._tree.middle[:, 0] >= 0)
+        n_views[middle] = n_views[self._tree.middle[middle]].min(axis=1)
+        alone = (self._tree.lifted < 0) | ~fused.lifted[m]  # no lift speaks for it
+        # What one view sees and neither lift nor length holds must not be carried on: its distance would run away.
+        loose = alone & (n_views < 2) & (self.bones.information == 0) & (self._tree.parent >= 0)
+        joints_m = np.where(loose[:, None], np.nan, fused.joints_m[m])
+        self._kalman.correct(captured_ns, joints_m, fused.bone_covariance[m], fused.surprise[m], alone & (n_views == 0))
         self.bones.learn(fused.bone_m[m], fused.bone_variance[m])
         since_s = 0.0 if self.seen_ns is None else (captured_ns - self.seen_ns) * NS
         self.seen_ns = captured_ns

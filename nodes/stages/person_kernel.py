@@ -537,8 +537,8 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
             _add_anisotropic(E, w.u, t * along, t * across)
             for i in range(3):
                 e[i] += t * (across * bone[i] + (along - across) * dot * w.u[i])
-        is_new = not _add_expected_bone(p.expected.bone_m[m, j], p.expected.bone_information[m, j], w.mean, E, e)
-        _add_length(is_new, p.lengths.length_m[m, j], p.lengths.information[m, j], math.sqrt(size2), w.mean, E, e)
+        was_expected = _add_expected_bone(p.expected.bone_m[m, j], p.expected.bone_information[m, j], w.mean, E, e)
+        _add_length(not was_expected, p.lengths.length_m[m, j], p.lengths.information[m, j], math.sqrt(size2), w.mean, E, e)
     n_lifts = 0
     for c in range(len(centre)):
         n_lifts += w.n_bones[c] > 0.0
@@ -565,7 +565,7 @@ def _add_expected_bone(expected: Array, information: Array, bone: Array, E: Arra
 def _add_length(
     is_new: bool, length: float, information: float, size: float, bone: Array, E: Array, e: Array
 ) -> None:
-    """The bone's length, along the direction that it has now; a weak pull on a new one, so that nothing is without hold."""
+    """The bone's length, along the direction that it has now; and a weak pull on a new one, that it has some hold."""
     known = information > 0.0
     weak = 0.25 / max(length if known else UNKNOWN_LENGTH_M, MIN_LENGTH_M) ** 2
     for i in range(3):
@@ -720,5 +720,5 @@ def solve(p: Problem) -> Solved:
             for c in range(n_cameras):
                 if p.views.weight[m, j, c] > 0.0:
                     squared[m, j, c] = residual2(p.views.Ts_cam_world, c, p.views.rays[m, j], x[j])
-                    used[m, j, c] = squared[m, j, c] <= gate2 or w.n_seen[j] == 1
+                    used[m, j, c] = squared[m, j, c] <= gate2 or (w.n_seen[j] == 1 and squared[m, j, c] < math.inf)
     return Solved(joints, covariance, bone_covariance, squared, used, bone_m, bone_variance, surprise)

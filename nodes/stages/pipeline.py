@@ -16,14 +16,14 @@ from lifter.runtime import Lifter
 from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import tree_of
 from nodes.stages.calibration_check import CalibrationCheck
-from nodes.stages.crowd import Crowd, Shown, detected_of
+from nodes.stages.crowd import Crowd, Shown
 from nodes.stages.expectation import expect
 from nodes.stages.foresight import MOST_AHEAD_NS, carried_on
 from nodes.stages.fuse import Fuser
 from nodes.stages.health import HealthLedger
 from nodes.stages.matching import Detected
 from nodes.stages.root_relative import root_relative
-from nodes.stages.synchroniser import Synchroniser, Tick
+from nodes.stages.synchroniser import Synchroniser, Tick, View
 from nodes.wire.messages import (
     CameraHealth,
     Expected,
@@ -236,12 +236,19 @@ class FusionPipeline:
 
     def _detected(self, tick: Tick, present: npt.NDArray[np.bool_]) -> Detected:
         """All detections of the tick, as rays."""
-        views = {
-            c: (view.keypoints_px, view.confidence, view.asked_ids)
-            for c, name in enumerate(self._cameras)
-            if present[c] and (view := tick.views[name])
-        }
-        keypoints_px, confidence, asked_ids = detected_of(views, len(self._cameras), len(self._skeleton.joints))
+        views = [tick.views[name] if present[c] else None for c, name in enumerate(self._cameras)]
+        most = max((len(view.confidence) for view in views if view), default=0)
+        shape = (len(views), max(most, 1), len(self._skeleton.joints))
+        keypoints_px, confidence = np.full((*shape, 2), np.nan), np.zeros(shape)
+        asked_ids = np.full(shape[:2], -1)
+        for c, view in enumerate(views):
+            if view is None:
+                continue
+            believed = _near_the_picture(view)
+            keypoints_px[c, : len(believed)] = np.where(believed[..., None], view.keypoints_px, np.nan)
+            confidence[c, : len(believed)] = np.where(believed, view.confidence, 0.0)
+            if len(view.asked_ids) == len(believed):
+                asked_ids[c, : len(believed)] = view.asked_ids
         return Detected(self._fuser.rays(keypoints_px), confidence, asked_ids)
 
     def _seen_m(self) -> npt.NDArray[np.float64]:
@@ -291,3 +298,10 @@ def _only(detected: Detected, cameras: npt.NDArray[np.bool_]) -> Detected:
         return detected
     rays = np.where(sees[..., None], detected.rays, np.nan)
     return Detected(rays, np.where(sees, detected.confidence, 0.0), detected.asked_ids)
+
+
+def _near_the_picture(view: View) -> npt.NDArray[np.bool_]:
+    """(P, J): joints that can be meant: detectors guess a little beyond the border, no more than a picture's size."""
+    size_wh = np.array(view.size_wh, dtype=np.float32)
+    inside = (view.keypoints_px >= -size_wh) & (view.keypoints_px <= 2 * size_wh)
+    return np.asarray(inside.all(axis=-1) & np.isfinite(view.confidence))

@@ -68,15 +68,26 @@ class Kalman:
         )
         return Foreseen(joints_m, speed, covariance, of_joint, bone, of_bone)
 
-    def correct(self, captured_ns: int, joints_m: F64, bone_covariance: F64, surprise: F64) -> None:
+    def correct(
+        self,
+        captured_ns: int,
+        joints_m: F64,
+        bone_covariance: F64,
+        surprise: F64,
+        unseen: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take over what became of `foresee(captured_ns)` with the measurements.
 
         joints_m: (N, 3), NaN where nothing is known of a joint any more. bone_covariance: (N, 3, 3). surprise: (N,)
-        squared distance of expectation and measurement, over what it should be; NaN where not measured.
+        squared distance of expectation and measurement, over what it should be; NaN where not measured. unseen: (N,)
+        joints that nothing but their expectation speaks for: they slow down.
         """
         before = self._at(captured_ns)
         self._learn_acceleration((captured_ns - self._time_ns) * NS, surprise)
-        self._state = kernel.correct(*before, joints_m, bone_covariance, self._tree.parent, START_SPEED_M_S**2)
+        state = kernel.correct(*before, joints_m, bone_covariance, self._tree.parent, START_SPEED_M_S**2)
+        if unseen is not None:
+            state[1][unseen] *= math.exp(-max(captured_ns - self._time_ns, 0) * NS / SPEED_LASTS_S)
+        self._state = state
         self._time_ns = captured_ns
 
     def _at(self, captured_ns: int) -> State:
