@@ -174,6 +174,13 @@ def test_a_camera_that_looks_at_somebody_else_is_left_out(lifter):
     assert error_m(late) < 1.15 * error_m([pose for pose in without if pose.captured_ns > START_NS + 800 * MS])
 
 
+def test_a_camera_that_looks_at_somebody_else_is_named_with_a_reason(lifter):
+    rig, stray, messages = looking_elsewhere()
+    late = [pose for pose in fuse(rig, messages, lifter) if pose.captured_ns > START_NS + 800 * MS]
+    assert np.mean([stray in pose.left_out for pose in late]) > 0.9
+    assert all(why for pose in late for why in pose.left_out.values())
+
+
 def test_cameras_out_of_phase_are_as_good_as_in_phase(lifter):
     rig = rig_of(4)
     in_phase_m = error_m(fuse(rig, stream(rig, 2.0, noise_px=NOISE_PX), lifter))

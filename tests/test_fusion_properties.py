@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from nodes.wire.messages import Origin, Pose3D, decode, encode
 from tests.keypoints import MS, START_NS, rig_of, stream, truth_m
 
 TELEPORT_M = 1.0  # from tick to tick: 30 m/s
+KNOWN_M = 0.2  # a joint that is told to be known worse, per axis, may turn out to be somewhere else
 few = settings(derandomize=True, deadline=None, max_examples=6)
 some = settings(few, max_examples=20, phases=(Phase.explicit, Phase.generate))  # shrinking takes minutes
 
@@ -114,9 +116,9 @@ def assert_sound(poses, cameras):
 
 
 def assert_nobody_teleports(poses):
-    before: dict[int, np.ndarray] = {}
+    before: dict[int, npt.NDArray[np.float32]] = {}
     for pose in poses:
-        now = {person.id: person.joints_m for person in pose.people}
+        now = {p.id: np.where(p.sigma_m[:, None] < KNOWN_M, p.joints_m, np.nan) for p in pose.people}
         for person_id in now.keys() & before.keys():
             leap_m = np.linalg.norm(now[person_id] - before[person_id], axis=1)
             assert not (leap_m > TELEPORT_M).any(), f"person {person_id} leaps by {np.nanmax(leap_m):.1f} m"
@@ -147,7 +149,14 @@ def odd_confidence(rng, message):
     return replace(message, confidence=confidence)
 
 
+def wild(rng, message):
+    keypoints_px = message.keypoints_px.copy()
+    keypoints_px[:, rng.random(33) < 0.5] = rng.choice([1e30, -1e12, np.inf, np.nan, 1e4])
+    return replace(message, keypoints_px=keypoints_px)
+
+
 FAULTS = {
+    "wild pixels": wild,
     "false people": lambda rng, m: crowd(rng, m, 40),
     "one more": lambda rng, m: crowd(rng, m, 1),
     "nobody": lambda rng, m: replace(m, keypoints_px=m.keypoints_px[:0], confidence=m.confidence[:0]),
@@ -181,7 +190,7 @@ def hostile(rig, seed, faults, share, *, duplicates=False, out_of_order=False, j
 @pytest.mark.slow
 @some
 @given(
-    n_cameras=st.integers(2, 5),
+    n_cameras=st.integers(1, 5),
     seed=st.integers(0, 999),
     faults=st.lists(st.sampled_from(sorted(FAULTS)), max_size=3, unique=True),
     share=st.sampled_from([0.05, 0.1, 0.3, 1.0]),
@@ -204,7 +213,9 @@ def test_whatever_comes_nothing_raises_lies_or_teleports(
     )  # fmt: skip
     poses = fuse(rig, messages, lifts=lifts, kind=kind)
     assert_sound(poses, rig.names)
-    if share < 0.5:  # where nearly all is false, so are people
+    if (
+        share < 0.5 and "all in one point" not in faults
+    ):  # where nearly all is false, or agrees by design, so are people
         assert_nobody_teleports(poses)
 
 
