@@ -207,7 +207,8 @@ def test_a_camera_whose_clock_jumps_teleports_nobody_and_is_named(stage, rig):
     stage.play(2.0)
     stage.listen(300)
     assert stage.poses[-1].captured_ns < now_ns()
-    assert max(stage.errors_m()) < 0.03
+    assert max(stage.errors_m()) < 0.3  # while the cameras come back, one of them may be alone
+    assert max(stage.errors_m()[-30:]) < 0.03
     assert stage.poses[-1].people
     assert jumpy in stage.poses[-1].left_out
     assert any("clock" in note and note.startswith(jumpy) for note in stage.health[-1].notes)
