@@ -1,8 +1,8 @@
 """The lengths of one person's bones, learnt from what two views or more see of them. Pure.
 
-First the median of some measurements, as detectors err wildly now and then; from there a running mean of what is not far
-off, weighted by how well each length was measured, which forgets after half a minute. And how far lengths really vary (a
-"bone" from pelvis to thorax bends): what is left of the scatter when the noise is taken off.
+First the median of some measurements, as detectors err wildly now and then; from there a running mean of what is not
+far off, weighted by how well each length was measured, which forgets after half a minute. And how far lengths really
+vary (a "bone" from pelvis to thorax bends): what is left of the scatter when the noise is taken off.
 """
 
 import numpy as np

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from configs.schema import Fusion as Settings
 from lifter.skeleton import Skeleton
-from nodes.stages.camera_agreement import CameraAgreement
 from nodes.stages.body_tree import BodyTree
 from nodes.stages.evidence import weigh
 from nodes.stages.fuse import MIN_SEEN, Fused, Fuser, Seen
@@ -65,9 +64,7 @@ class _Cast:
 class Crowd:
     """Follows everybody from tick to tick."""
 
-    def __init__(
-        self, fuser: Fuser, settings: Settings, skeleton: Skeleton, tree: BodyTree, cameras: tuple[str, ...]
-    ) -> None:
+    def __init__(self, fuser: Fuser, settings: Settings, skeleton: Skeleton, tree: BodyTree) -> None:
         self._fuser = fuser
         self._settings = settings
         self._skeleton = skeleton
@@ -75,14 +72,12 @@ class Crowd:
         self._people: dict[int, Person] = {}
         gaps = settings.people
         self._lives = Lives(round(settings.smoothing.max_gap_ms * 1e6), round(gaps.forget_ms * 1e6))
-        self.agreement = CameraAgreement(cameras)
         self.left_out: dict[int, str] = {}  # camera's index → why nobody was fused with what it saw in the last tick
 
     def begin_anew(self) -> None:
         """What comes stands on another time axis."""
         self._people.clear()
         self._lives.begin_anew()
-        self.agreement.begin_anew()
 
     def warm_up(self) -> None:
         """Run the compiled kernels once, on nobody."""
@@ -97,10 +92,6 @@ class Crowd:
         seen = self._seen(detected, cast)
         fused, to_show = self._fuse(captured_ns, cast, seen)
         return self._live_on(captured_ns, cast, fused, to_show, self._doubted(cast, seen))
-
-    def foresee(self, captured_ns: int) -> list[Shown]:
-        """Everybody who is shown, carried on to a later time; nothing changes."""
-        return [self._carried(key, captured_ns) for key in self._lives.keys(State.PRESENT)]
 
     def _cast(self, captured_ns: int, detected: Detected, present: Bools) -> _Cast:
         """Find those followed in the views, and group what is left into new people."""
@@ -160,7 +151,7 @@ class Crowd:
         return {key for key, doubted in zip(cast.keys, evidence.doubted, strict=True) if doubted}
 
     def _fuse(self, captured_ns: int, cast: _Cast, seen: Repaired) -> tuple[Fused, Fused]:
-        """Solve for all who are looked at: to follow them, with what is expected, and to show them as it is asked for."""
+        """Solve for all: to follow them, with what is expected; and to show them, as it is asked for."""
         for m in np.flatnonzero(seen.contradicted[: len(cast.keys)]):
             self._people[cast.keys[m]].begin_anew()  # who was born the wrong way round
         back = [int(key) for key in cast.reunited]
@@ -170,7 +161,6 @@ class Crowd:
         people = [self._people.get(key) for key in (*cast.keys, *back)]
         rays = Seen(seen.rays, seen.confidence)
         fused = self._fuser.fuse(rays, known_of(people, captured_ns, self._tree))
-        self.agreement.take(captured_ns, fused.off_px, fused.outvoted)
         if self._settings.smoothing.kind == "kalman":
             return fused, fused
         return fused, self._fuser.fuse(rays, known_of(people, captured_ns, self._tree, expects=False))

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from calibration import triangulate_kernel
 from calibration.errors import CalibrationError
 from calibration.rig import Camera, CameraRig
-from calibration.triangulate_kernel import MIN_DEPTH_M
 from calibration.triangulate import REFERENCE_FOCAL_PX, RigArrays
+from calibration.triangulate_kernel import MIN_DEPTH_M
 from configs.schema import Triangulation as Settings
-from lifter.derive import derive
+from lifter.derive import derive_known
 from lifter.merge import SIGMA_RAY, merge
 from lifter.runtime import Lifter
 from nodes.stages import person_kernel as kernel
@@ -70,15 +70,14 @@ class Known:
 
 @dataclass(frozen=True)
 class Fused:
-    """M people. joints_m (M, N, 3), NaN where nothing places a joint; covariance (M, N, 3, 3), and bone_covariance of the
-    vectors from the parents.
+    """M people. joints_m (M, N, 3), NaN where nothing places a joint; covariance (M, N, 3, 3).
 
+    bone_covariance (M, N, 3, 3): of the vectors from the parents.
     used (M, C, J): views that count. reprojection_px (M, J): RMS over them, NaN without. lifted (M,): whether a lift
     took part. bone_m, bone_variance (M, N): lengths by the views alone. odd (M, C): views left out, since they
     disagree with the others about most joints. surprise (M, N): squared distance of views and expectation over what it
-    should be, NaN where one of them lacks. off_px, outvoted (C, M·J): of all joints that three views saw or more, how
-    far each view is from where they were put, NaN where it saw nothing, and whether it did not count. only_from_m (M,):
-    distance of the only camera that sees the person, 0 where several do.
+    should be, NaN where one of them lacks. only_from_m (M,): distance of the only camera that sees the person, 0 where
+    several do.
     """
 
     joints_m: F64
@@ -91,8 +90,6 @@ class Fused:
     bone_variance: F64
     surprise: F64
     odd: Bools
-    off_px: F64
-    outvoted: Bools
     only_from_m: F64
 
 
@@ -152,14 +149,14 @@ class Fuser:
         weight = self._weights(seen)
         lifts = self._lift(seen, weight, known)
         problem = self._problem(seen, weight, known, lifts)
-        first = solved = kernel.solve(problem)
-        odd = _odd(weight, first.used)
+        solved = kernel.solve(problem)
+        odd = _odd(weight, solved.used)
         if odd.any():
             problem = _without(problem, odd)
             solved = kernel.solve(problem)
         self._learn_noise(solved.residual2, problem.views.weight)
         lifted = (problem.lifted.along > 0).any((1, 2))
-        return self._fused(solved, lifted, odd, *self._disagreement(first, weight))
+        return self._fused(solved, lifted, odd)
 
     @property
     def _sigma(self) -> float:
@@ -184,7 +181,7 @@ class Fuser:
         joints = np.full((*weight.shape[:2], n_joints, 3), np.nan)
         sigma = np.full(joints.shape[:3], np.nan)
         joints[m, c], sigma[m, c] = lifts.joints_cam_m, lifts.sigma_m
-        rays, sure = derive(seen.rays, confidence, self._lifter.given, self._lifter.skeleton)
+        rays, sure = derive_known(seen.rays, confidence, self._lifter.given, self._lifter.skeleton)
         return _Lifts(joints, sigma, rays, sure)
 
     def _far_off(self, rays: F64, expected: kernel.Expected) -> Bools:
@@ -277,7 +274,7 @@ class Fuser:
         lifted.across[:, :, bone_of] = across
         return lifted
 
-    def _fused(self, solved: kernel.Solved, lifted: Bools, odd: Bools, off_px: F64, outvoted: Bools) -> Fused:
+    def _fused(self, solved: kernel.Solved, lifted: Bools, odd: Bools) -> Fused:
         j = self._body.n_shown
         used = solved.used[:, :j].transpose(0, 2, 1)
         focal2 = self.arrays.focal_px[:, None] ** 2
@@ -294,8 +291,6 @@ class Fuser:
             bone_variance=solved.bone_variance,
             surprise=solved.surprise,
             odd=odd,
-            off_px=off_px,
-            outvoted=outvoted,
             only_from_m=self._only_from_m(solved.joints_m, used),
         )
 
@@ -306,14 +301,6 @@ class Fuser:
         middle = np.where(there, joints_m, 0.0).sum(1) / np.maximum(there.sum(1), 1)
         distance = np.linalg.norm(middle - self._centre_m[sees.argmax(1)], axis=-1)
         return np.where(sees.sum(1) == 1, distance, 0.0)
-
-    def _disagreement(self, solved: kernel.Solved, weight: F64) -> tuple[F64, Bools]:
-        """What `Fused` says of views that are off, before any was left out."""
-        m, c, j = weight.shape
-        judged = (weight > 0) & ((weight > 0).sum(1, keepdims=True) >= 3)
-        residual = np.sqrt(solved.residual2[:, :j]).transpose(0, 2, 1) * self.arrays.focal_px[:, None]
-        off_px = np.where(judged, residual, np.nan).transpose(1, 0, 2).reshape(c, m * j)
-        return off_px, ~solved.used[:, :j].transpose(2, 0, 1).reshape(c, m * j)
 
     def _learn_noise(self, residual2: F64, weight: F64) -> None:
         """Measured noise over assumed noise, smoothed; from joints that three views saw, as two always half agree."""

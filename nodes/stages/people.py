@@ -99,7 +99,7 @@ class Person:
 
 
 def known_of(people: Sequence[Person | None], captured_ns: int, tree: BodyTree, expects: bool = True) -> Known:
-    """What is known of M people before looking; None: somebody new. expects: whether the past may speak for the places."""
+    """What is known of M people before looking; None: somebody new. expects: whether the past may speak for places."""
     known = Known.nothing(len(people), len(tree.names))
     for m, person in enumerate(people):
         if person is None:

@@ -190,7 +190,7 @@ class FusionPipeline:
         """Begin to fuse with a rig, that is of the cameras in use."""
         tree = tree_of(self._skeleton)
         self._fuser = Fuser(rig, self._settings.triangulation, self._crop_offset_px, tree, self._lifter)
-        self._crowd = Crowd(self._fuser, self._settings, self._skeleton, tree, self._cameras)
+        self._crowd = Crowd(self._fuser, self._settings, self._skeleton, tree)
 
     def _suit_picture(self, tick: Tick) -> None:
         """A camera without calibration is as wide as its pictures."""
