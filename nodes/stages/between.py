@@ -17,7 +17,7 @@ F64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 IMPOSSIBLE = 1e3  # above all costs, so that as many as can be are matched
-ASKED_BONUS = 1.0  # as a share of a person's size: who was found twice where one person was expected goes first
+ASKED_BONUS = 0.03  # as a share of a person's size: between equals. Crops slip onto others, and ids with them
 
 ONE_PAIR, NO_PAIR = np.zeros((1, 2), dtype=np.int64), np.zeros((0, 2), dtype=np.int64)
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from configs.schema import Fusion as Settings
 from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import BodyTree
+from nodes.stages.crowding import crowding
 from nodes.stages.evidence import weigh
 from nodes.stages.fuse import MIN_SEEN, Fused, Fuser, Seen
 from nodes.stages.lives import Arrival, Lives, State
@@ -27,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 NS = 1e-9
+PROVEN_NS = 1_000_000_000  # whoever has been followed for so long was not born the wrong way round
 ODD = "what it sees is nobody whom the other cameras see: somebody else, or it was moved"
 
 
@@ -83,13 +85,14 @@ class Crowd:
         """Run the compiled kernels once, on nobody."""
         warm_up(self._fuser.arrays, self._skeleton)
         shape = (1, len(self._fuser.arrays.K), self._tree.n_shown)
-        fused = self._fuser.fuse(Seen(np.full((*shape, 2), np.nan), np.zeros(shape)), known_of([None], 0, self._tree))
+        nothing = Seen(np.full((*shape, 2), np.nan), np.zeros(shape), np.ones(shape[:2]))
+        fused = self._fuser.fuse(nothing, known_of([None], 0, self._tree))
         Person(self._settings.smoothing, self._tree).take(0, fused, fused, 0, was_shown=True)
 
     def tick(self, captured_ns: int, detected: Detected, present: Bools) -> list[Shown]:
         """Everybody who is to be shown at this instant. present: (C,) cameras that have a picture of it."""
         cast = self._cast(captured_ns, detected, present)
-        seen = self._seen(detected, cast)
+        seen = self._seen(captured_ns, detected, cast)
         fused, to_show = self._fuse(captured_ns, cast, seen)
         return self._live_on(captured_ns, cast, fused, to_show, self._doubted(cast, seen))
 
@@ -121,7 +124,7 @@ class Crowd:
         ids = np.array([self._lives[key].person_id or -1 for key in keys], dtype=np.int64)
         return Predicted(joints_m, np.sqrt(np.maximum(variance, 0.0)), ids)
 
-    def _seen(self, detected: Detected, cast: _Cast) -> Repaired:
+    def _seen(self, captured_ns: int, detected: Detected, cast: _Cast) -> Repaired:
         """Each one's rays, left and right put right."""
         there, cameras, k = cast.who >= 0, np.arange(cast.who.shape[1]), len(cast.keys)
         index = np.maximum(cast.who, 0)
@@ -132,6 +135,7 @@ class Crowd:
             mirror = sides_of(self._skeleton).mirror
             rays = np.where(turned[..., None, None], rays[:, :, mirror], rays)
             confidence = np.where(turned[..., None], confidence[:, :, mirror], confidence)
+        proven = [captured_ns - self._lives[key].born_ns > PROVEN_NS for key in cast.keys]
         return repair_swaps(
             self._fuser.arrays,
             rays,
@@ -139,6 +143,7 @@ class Crowd:
             np.concatenate([cast.predicted.joints_m, cast.newcomers.joints_m]),
             np.concatenate([cast.predicted.sigma_m, cast.newcomers.sigma_m]),
             self._skeleton,
+            np.array([*proven, *[False] * len(cast.newcomers.who)], dtype=np.bool_),
         )
 
     def _doubted(self, cast: _Cast, seen: Repaired) -> set[int]:
@@ -159,7 +164,8 @@ class Crowd:
             if key >= 0:
                 self._people[key].begin_anew()
         people = [self._people.get(key) for key in (*cast.keys, *back)]
-        rays = Seen(seen.rays, seen.confidence)
+        places_m = np.concatenate([cast.predicted.joints_m, cast.newcomers.joints_m])
+        rays = Seen(seen.rays, seen.confidence, crowding(self._fuser.arrays, places_m))
         fused = self._fuser.fuse(rays, known_of(people, captured_ns, self._tree))
         if self._settings.smoothing.kind == "kalman":
             return fused, fused

@@ -43,10 +43,14 @@ UNSEEN = 2.0  # times the bone's sigma: a lift that did not see the joint
 
 @dataclass(frozen=True)
 class Seen:
-    """M people in all C cameras: rays (M, C, J, 2), NaN where absent, and confidence (M, C, J), 0 where absent."""
+    """M people in all C cameras: rays (M, C, J, 2), NaN where absent, and confidence (M, C, J), 0 where absent.
+
+    noise: (M, C) times that of somebody who is alone in a view, see `crowding`.
+    """
 
     rays: F64
     confidence: F64
+    noise: F64
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,7 @@ class Fuser:
     def _weights(self, seen: Seen) -> F64:
         """(M, C, J) 1/variance of a ray, 0 where the joint was not seen."""
         sure = (seen.confidence > self._settings.min_confidence) & np.isfinite(seen.rays).all(-1)
-        return np.where(sure, (np.clip(seen.confidence, 0.0, 1.0) / self._sigma) ** 2, 0.0)
+        return np.where(sure, (np.clip(seen.confidence, 0.0, 1.0) / (self._sigma * seen.noise[..., None])) ** 2, 0.0)
 
     def _lift(self, seen: Seen, weight: F64, known: Known) -> "_Lifts | None":
         """The lifts of everybody in every view that saw enough of them."""

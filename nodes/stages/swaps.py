@@ -35,13 +35,20 @@ class Repaired:
 
 
 def repair_swaps(
-    rig: RigArrays, rays: F64, confidence: F64, reference_m: F64, reference_sigma_m: F64, skeleton: Skeleton
+    rig: RigArrays,
+    rays: F64,
+    confidence: F64,
+    reference_m: F64,
+    reference_sigma_m: F64,
+    skeleton: Skeleton,
+    proven: Flags | None = None,
 ) -> Repaired:
     """Turn round what fits the reference clearly better so.
 
     rays (M, C, J, 2), confidence (M, C, J): each person's detection in each view, NaN and 0 where absent. reference_m
     (M, J, 3) world, NaN where unknown, reference_sigma_m (M, J): where the joints should be. For people who are
-    followed that is their prediction, for newcomers what their views say together (`Newcomers.joints_m`).
+    followed that is their prediction, for newcomers what their views say together (`Newcomers.joints_m`). proven: (M,)
+    references that no number of views contradicts, none by default: all cameras in front may take a back for a front.
     """
     sides = sides_of(skeleton)
     turn, whole = kernel.decide(
@@ -54,6 +61,8 @@ def repair_swaps(
         sides.parts,
     )
     contradicted = ((whole > 0).sum(axis=1) >= 2) & (whole.sum(axis=1) > 0)
+    if proven is not None:
+        contradicted &= ~proven
     turn[contradicted] = 0
     if not turn.any():
         return Repaired(rays, confidence, turn > 0, contradicted)
