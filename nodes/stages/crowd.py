@@ -22,6 +22,7 @@ from nodes.stages.reunion import reunite
 from nodes.stages.sides import sides_of
 from nodes.stages.swaps import Repaired, repair_swaps
 from nodes.stages.warming import warm_up
+from nodes.wire.messages import MAX_PEOPLE
 
 F64 = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -102,7 +103,8 @@ class Crowd:
         sure = self._settings.triangulation.min_confidence
         predicted = self._predicted(keys, captured_ns)
         matched = match_tracks(rig, detected, predicted, self._skeleton, sure)
-        new = find_newcomers(rig, detected, matched.free, self._skeleton, present, sure)
+        free = matched.free & (len(keys) < MAX_PEOPLE)  # more than can be told are not followed
+        new = find_newcomers(rig, detected, free, self._skeleton, present, sure)
         who = np.concatenate([matched.who, new.who])
         return _Cast(keys, predicted, matched.free, new, who, self._reunited(captured_ns, detected, new))
 
@@ -196,10 +198,11 @@ class Crowd:
         self._lives.part_doubles(captured_ns, places)
         for key in self._people.keys() - set(self._lives.keys()):
             del self._people[key]
-        return [
+        shown = [
             self._shown(key, captured_ns, to_show, rows.get(key), estimates.get(key))
             for key in self._lives.keys(State.PRESENT)
         ]
+        return sorted(shown, key=lambda each: each.is_predicted)[:MAX_PEOPLE]
 
     @staticmethod
     def _arrivals(cast: _Cast, supporting: Ints) -> list[Arrival]:

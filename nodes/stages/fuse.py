@@ -31,6 +31,7 @@ MIN_NOISE_SCALE = 0.5
 MAX_NOISE_SCALE = 4.0  # beyond, it is the calibration that is wrong
 MEDIAN_OF_UNIT_NOISE = 0.9  # median reprojection error, in sigmas, of four views of a joint (2-D, 5 of 8 degrees left)
 LOOSE2 = 7.0  # times the mean variance by axis, as expectations are wider along a line of sight than their mean tells
+NEAREST_M = 0.3  # nobody is nearer to a camera, whatever is guessed
 MIN_SEEN = 4  # joints: fewer cannot be lifted, nor be said to disagree
 ODD_SHARE = 0.5  # a view of which more joints than this are out-voted sees somebody else
 GUESS_SIGMA_M = 0.2  # of a place that lifts alone give a person who was not there before
@@ -265,7 +266,7 @@ class Fuser:
         added = np.maximum(sigma2[..., child] - sigma2[..., parent], LEAST_BONE**2 * sigma2[..., child])
         along = there[..., None] / (BONE_VARIANCE * added)
         middle = _middle(guess)
-        distance = np.linalg.norm(middle[:, None] - self._centre_m, axis=-1)
+        distance = np.maximum(np.linalg.norm(middle[:, None] - self._centre_m, axis=-1), NEAREST_M)
         both = (lifts.confidence[..., child] > 0) & (lifts.confidence[..., parent] > 0)
         by_2d = (np.minimum(lifts.confidence[..., child], lifts.confidence[..., parent])
                  / (ACROSS * SIGMA_RAY * self.noise_scale * distance[..., None])) ** 2  # fmt: skip

@@ -10,7 +10,10 @@ from nodes.system.finding import Finding, fault, ok
 
 LIVE = 'pip install "livepose3d[live]"'
 # What the extra `live` brings, by the names to import.
-NEEDED = ("numpy", "zmq", "msgpack", "pydantic", "yaml", "tomli_w", "psutil", "rich", "numba", "av", "cv2", "mediapipe")
+NEEDED = (
+    *("numpy", "zmq", "msgpack", "pydantic", "yaml", "tomli_w", "psutil", "rich", "numba", "scipy", "onnxruntime"),
+    *("av", "cv2", "mediapipe"),
+)
 APT_HINTS = {  # a shared library that a wheel expects from the system → the Debian package that has it
     "libGL.so.1": "apt install libgl1",
     "libEGL.so.1": "apt install libegl1",
