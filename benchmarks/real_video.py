@@ -24,7 +24,7 @@ from calibration.triangulate_kernel import undistort
 from configs.errors import ConfigError
 from configs.load import load_config
 from configs.schema import Config
-from nodes.stages.fuse import delivered
+from nodes.stages.delivered import delivered
 from nodes.wire.bus import every
 from nodes.wire.messages import Keypoints2D, Pose3D
 

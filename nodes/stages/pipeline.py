@@ -17,6 +17,7 @@ from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import tree_of
 from nodes.stages.calibration_check import CalibrationCheck
 from nodes.stages.crowd import Crowd, Shown
+from nodes.stages.delivered import DeliveredRig
 from nodes.stages.expectation import expect
 from nodes.stages.foresight import MOST_AHEAD_NS, carried_on
 from nodes.stages.fuse import Fuser
@@ -105,7 +106,7 @@ class FusionPipeline:
             np.array([each.estimate.joints_m for each in self._shown]).reshape(-1, n, 3),
             np.array([each.velocity_m_s for each in self._shown]).reshape(-1, n, 3),
             np.array([each.estimate.sigma_m for each in self._shown]).reshape(-1, n),
-            self._fuser.rig,
+            self._delivered.rig,
             self._skeleton,
             seq=self._ledger.ticks,
         )
@@ -147,7 +148,7 @@ class FusionPipeline:
         bus_ns = self._synchroniser.clock.now_ns + idle_ns
         odd = self._check.notes
         inputs = {
-            name: self._ledger.camera(name, inbox, bus_ns, self._fuser.misfits.get(name) or odd.get(name, ""))
+            name: self._ledger.camera(name, inbox, bus_ns, self._delivered.misfits.get(name) or odd.get(name, ""))
             for name, inbox in self._synchroniser.inboxes.items()
         }
         notes = [f"{name}: {status.note}" for name, status in inputs.items() if status.note]
@@ -189,30 +190,31 @@ class FusionPipeline:
     def _set_up(self, rig: CameraRig) -> None:
         """Begin to fuse with a rig, that is of the cameras in use."""
         tree = tree_of(self._skeleton)
-        self._fuser = Fuser(rig, self._settings.triangulation, self._crop_offset_px, tree, self._lifter)
-        self._crowd = Crowd(self._fuser, self._settings, self._skeleton, tree)
+        self._delivered = DeliveredRig(rig, self._crop_offset_px)
+        fuser = Fuser(self._delivered, self._settings.triangulation, tree, self._lifter)
+        self._crowd = Crowd(fuser, self._settings, self._skeleton, tree)
 
     def _suit_picture(self, tick: Tick) -> None:
         """A camera without calibration is as wide as its pictures."""
         size_wh = tick.views[self._cameras[0]].size_wh
-        if size_wh != self._fuser.rig.cameras[0].size_wh:
+        if size_wh != self._delivered.rig.cameras[0].size_wh:
             self._set_up(_nominal_rig(self._cameras, size_wh))
 
     def _pose(self, tick: Tick) -> Pose3D:
         if self._is_nominal:
             self._suit_picture(tick)
-        self._fuser.adapt(tick.views)
-        sees = np.array([name in tick.views and name not in self._fuser.misfits for name in self._cameras])
+        self._delivered.adapt(tick.views)
+        sees = np.array([name in tick.views and name not in self._delivered.misfits for name in self._cameras])
         present = sees & [name not in self._check.wrong for name in self._cameras]
         detected = self._detected(tick, sees)
         self._shown = self._crowd.tick(tick.captured_ns, _only(detected, present), present)
         self._shown_ns = tick.captured_ns
-        self._check.take(tick.captured_ns, self._fuser.arrays, detected, self._seen_m())
+        self._check.take(tick.captured_ns, self._delivered.arrays, detected, self._seen_m())
         frame = tick.completed_by
         queue_ns = frame.stages_ns.get("queue", 0)
         odd = {self._cameras[c]: why for c, why in self._crowd.left_out.items()}
         moved = {name: why for name, why in self._check.notes.items() if name in self._check.wrong}
-        misfits = {name: why[:500] for name, why in self._fuser.misfits.items()}
+        misfits = {name: why[:500] for name, why in self._delivered.misfits.items()}
         pose = Pose3D(
             captured_ns=tick.captured_ns,
             published_ns=0,
@@ -249,7 +251,7 @@ class FusionPipeline:
             confidence[c, : len(believed)] = np.where(believed, view.confidence, 0.0)
             if len(view.asked_ids) == len(believed):
                 asked_ids[c, : len(believed)] = view.asked_ids
-        return Detected(self._fuser.rays(keypoints_px), confidence, asked_ids)
+        return Detected(self._delivered.rays(keypoints_px), confidence, asked_ids)
 
     def _seen_m(self) -> npt.NDArray[np.float64]:
         """(K, J, 3): who was seen at the last tick."""
