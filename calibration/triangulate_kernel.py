@@ -33,8 +33,11 @@ SPREAD_PRIOR_FREEDOM = 4.0  # weight of the assumed noise against the residuals 
 
 
 # numpy's errors: a point in the very plane of a camera has depth 0 and infinite residual, and must not raise
-JIT = nb.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-INLINE = nb.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", inline="always")
+_OPTIONS = {"cache": True, "nogil": True, "fastmath": FAST, "error_model": "numpy"}
+JIT = nb.njit(**_OPTIONS)
+# Called by other kernels alone: what Python would need to call it is a tenth of the time that it takes to compile.
+INNER = nb.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+INLINE = nb.njit(**_OPTIONS, inline="always")
 
 
 class Scratch(NamedTuple):
@@ -73,7 +76,21 @@ def undistort(K: Array, dist8: Array, keypoints_px: Array) -> Array:
     return ideal
 
 
-@JIT
+@INNER
+def put3(x: Array, of: Array) -> None:
+    """x = of, (3,). By hand: for `x[:] = of` numba compiles also the words of its error message, half a second each."""
+    for i in range(3):
+        x[i] = of[i]
+
+
+@INNER
+def add3(x: Array, step: Array) -> None:
+    """x += step, (3,)."""
+    for i in range(3):
+        x[i] += step[i]
+
+
+@INNER
 def solve3(A: Array, b: Array, x: Array) -> bool:
     """x = A⁻¹ b for a symmetric (3, 3) A by its adjugate; False when A is as good as singular."""
     c00 = A[1, 1] * A[2, 2] - A[1, 2] * A[1, 2]
@@ -123,7 +140,7 @@ def _add_view(T: Array, c: int, x: float, y: float, w: float, s: Scratch) -> Non
         accumulate(s.A, s.b, w, a0, a1, a2, T[c, axis, 3] - u * T[c, 2, 3])
 
 
-@JIT
+@INNER
 def linear_pair(T: Array, xy: Array, i: int, k: int, X: Array, s: Scratch) -> bool:
     """Linear point of the views i and k, equally weighted, the algebraic error divided by depth (two rounds)."""
     z_i, z_k = 1.0, 1.0
@@ -138,7 +155,7 @@ def linear_pair(T: Array, xy: Array, i: int, k: int, X: Array, s: Scratch) -> bo
     return True
 
 
-@JIT
+@INNER
 def linear(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) -> bool:
     """Weighted linear point of all views with weight > 0, the algebraic error divided by depth (two rounds)."""
     for turn in range(2):
@@ -169,7 +186,7 @@ def _residuals(T: Array, xy: Array, X: Array, r2: Array) -> None:
         r2[c] = residual2(T, c, xy, X)
 
 
-@JIT
+@INNER
 def _count(weight: Array, r2: Array, gate2: float) -> int:
     """How many views that saw the joint lie within the gate."""
     n = 0
@@ -179,7 +196,7 @@ def _count(weight: Array, r2: Array, gate2: float) -> int:
     return n
 
 
-@JIT
+@INNER
 def _normal_equations(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) -> None:
     """Gauss-Newton's A = Σ w·JᵀJ and b = Σ w·Jᵀr of the reprojection error at X, over the views with weight > 0."""
     s.A[:] = 0.0
@@ -196,7 +213,7 @@ def _normal_equations(T: Array, xy: Array, weight: Array, X: Array, s: Scratch) 
             accumulate(s.A, s.b, weight[c], a0, a1, a2, xy[c, axis] - u)
 
 
-@JIT
+@INNER
 def _distance2(X: Array, centre: Array, precision: Array) -> float:
     """Squared Mahalanobis distance of X from the body; 0 where nothing is known of it (precision all zero)."""
     total = 0.0
@@ -206,7 +223,7 @@ def _distance2(X: Array, centre: Array, precision: Array) -> float:
     return total
 
 
-@JIT
+@INNER
 def _best_pair(
     T: Array, xy: Array, weight: Array, gate2: float, centre: Array, precision: Array, X: Array, s: Scratch
 ) -> bool:
@@ -234,14 +251,14 @@ def _best_pair(
                     cost += weight[c] * min(r2, gate2)
             if cost < best:
                 best = cost
-                X[:] = s.candidate
+                put3(X, s.candidate)
             if n_seen > ALL_PAIRS_UP_TO and n_agree > CLEAR_MAJORITY * n_seen:
-                X[:] = s.candidate
+                put3(X, s.candidate)
                 return True
     return best < math.inf
 
 
-@JIT
+@INNER
 def _body(points: Array, sure: Flags, centre: Array, precision: Array) -> None:
     """Where the joints lie that are sure: their mean, and the inverse of their widened covariance."""
     n = np.sum(sure)
@@ -260,7 +277,7 @@ def _body(points: Array, sure: Flags, centre: Array, precision: Array) -> None:
     precision[:] = np.linalg.inv(covariance)
 
 
-@JIT
+@INNER
 def _refine(T: Array, xy: Array, weight: Array, gate2: float, X: Array, s: Scratch) -> None:
     """Gauss-Newton on the reprojection error with Geman and McClure's weights; views beyond the gate count nothing."""
     for _ in range(REFINE_STEPS):
@@ -271,12 +288,12 @@ def _refine(T: Array, xy: Array, weight: Array, gate2: float, X: Array, s: Scrat
         _normal_equations(T, xy, s.weight, X, s)
         if not solve3(s.A, s.b, s.x):
             return
-        X += s.x
+        add3(X, s.x)
         if s.x[0] * s.x[0] + s.x[1] * s.x[1] + s.x[2] * s.x[2] < CONVERGED_M2:
             return
 
 
-@JIT
+@INNER
 def _spread(T: Array, xy: Array, weight: Array, r2: Array, X: Array, s: Scratch) -> float:
     """Standard deviation per axis, metres: root of the mean variance of A⁻¹, scaled by how well views agree."""
     _normal_equations(T, xy, weight, X, s)
@@ -297,7 +314,7 @@ def _spread(T: Array, xy: Array, weight: Array, r2: Array, X: Array, s: Scratch)
     return math.sqrt(trace / 3.0 * (SPREAD_PRIOR_FREEDOM + chi2) / (SPREAD_PRIOR_FREEDOM + freedom))
 
 
-@JIT
+@INNER
 def _decide(T: Array, rays: Array, weight: Array, gate2: float, points: Array, s: Scratch) -> Flags:
     """Points (J, 3) to refine from, and which joints (J,) have one.
 
@@ -348,7 +365,7 @@ def triangulate(Ts_cam_world: Array, rays: Array, weight: Array, gate: float) ->
         _residuals(Ts_cam_world, xy, X, s.r2)
         if _count(w, s.r2, gate2) < 2:
             continue
-        points[j] = X
+        put3(points[j], X)
         for c in range(n_cameras):
             used[c, j] = w[c] > 0.0 and s.r2[c] <= gate2
             s.weight[c] = w[c] if used[c, j] else 0.0

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from calibration.triangulate_kernel import INLINE, JIT
+from calibration.triangulate_kernel import INLINE, INNER, JIT
 from nodes.stages.matching_kernel import is_number
 
 F32 = npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ def _is_there(px: F32, confidence: F32, j: int) -> bool:
     return confidence[j] > 0.0 and is_number(px[j, 0]) and is_number(px[j, 1])
 
 
-@JIT
+@INNER
 def _boxes(px: F32, confidence: F32) -> F64:
     """Of people (P, J, 2): middle x, middle y and size (P, 3) of the box around the joints that are there."""
     boxes = np.zeros((len(px), 3))
@@ -51,7 +51,7 @@ def _apart(one: F32, j: int, other: F32, k: int) -> float:
     return math.sqrt(x * x + y * y)
 
 
-@JIT
+@INNER
 def _mean_distance(before: F32, sure_before: F32, after: F32, sure_after: F32, mirror: Ints) -> float:
     """Mean distance over the common joints of two people, as labelled or mirrored, whichever is nearer."""
     plain, turned, n_plain, n_turned = 0.0, 0.0, 0, 0
@@ -83,7 +83,7 @@ def distances(before: F32, sure_before: F32, after: F32, sure_after: F32, mirror
     return result
 
 
-@JIT
+@INNER
 def turned_part(
     before: F32, sure_before: F32, after: F32, sure_after: F32, mirror: Ints, parts: Flags, dt_s: float
 ) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.triangulate_kernel import JIT
-from nodes.stages.small_matrices import inverse3, multiply3
+from nodes.stages.small_matrices import inverse3, multiply3, put33
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -16,7 +16,15 @@ Ints = npt.NDArray[np.int64]
 
 @JIT
 def carry_on(
-    bone: Array, velocity: Array, pp: Array, pv: Array, vv: Array, noise2: Array, lasting: float, faded: float, dt: float
+    bone: Array,
+    velocity: Array,
+    pp: Array,
+    pv: Array,
+    vv: Array,
+    noise2: Array,
+    lasting: float,
+    faded: float,
+    dt: float,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """All five at a time dt later, in seconds; `lasting` is dt of a speed that fades, `faded` what is left of it.
 
@@ -53,13 +61,11 @@ def along_chains(
         up = parent[j]
         if np.isnan(bone[j, 0]) or (up >= 0 and np.isnan(joints[up, 0])):
             continue
-        joints[j] = bone[j]
-        speed[j] = velocity[j]
-        covariance[j] = pp[j]
-        if up >= 0:
-            joints[j] += joints[up]
-            speed[j] += speed[up]
-            covariance[j] += covariance[up]
+        for i in range(3):
+            joints[j, i] = bone[j, i] + (joints[up, i] if up >= 0 else 0.0)
+            speed[j, i] = velocity[j, i] + (speed[up, i] if up >= 0 else 0.0)
+            for k in range(3):
+                covariance[j, i, k] = pp[j, i, k] + (covariance[up, i, k] if up >= 0 else 0.0)
         if not (inverse3(covariance[j], of_joint[j]) and inverse3(pp[j], of_bone[j])):
             of_joint[j] = 0.0
             of_bone[j] = 0.0
@@ -68,7 +74,15 @@ def along_chains(
 
 @JIT
 def correct(
-    before: Array, velocity: Array, pp: Array, pv: Array, vv: Array, joints: Array, covariance: Array, parent: Ints, start2: float
+    before: Array,
+    velocity: Array,
+    pp: Array,
+    pv: Array,
+    vv: Array,
+    joints: Array,
+    covariance: Array,
+    parent: Ints,
+    start2: float,
 ) -> tuple[Array, Array, Array, Array, Array]:
     """All five after solved joints (N, 3) with covariances (N, 3, 3) of their bones have taken the place of `before`.
 
@@ -85,10 +99,12 @@ def correct(
             vv2[j, i, i] = start2
         if np.isnan(bone2[j, 0]):
             continue
-        pp2[j] = covariance[j]
+        put33(pp2[j], covariance[j])
         if np.isnan(before[j, 0]) or not inverse3(pp[j], inverse):
             continue
-        multiply3(pv[j].T.copy(), inverse, gain)  # vp pp⁻¹
+        for i in range(3):
+            for k in range(3):  # vp pp⁻¹
+                gain[i, k] = pv[j, 0, i] * inverse[0, k] + pv[j, 1, i] * inverse[1, k] + pv[j, 2, i] * inverse[2, k]
         for i in range(3):
             velocity2[j, i] = velocity[j, i]
             for k in range(3):
@@ -101,6 +117,8 @@ def correct(
                     once[i, 0] * gain[k, 0] + once[i, 1] * gain[k, 1] + once[i, 2] * gain[k, 2]
                 )
                 pv2[j, i, k] = (
-                    covariance[j, i, 0] * gain[k, 0] + covariance[j, i, 1] * gain[k, 1] + covariance[j, i, 2] * gain[k, 2]
+                    covariance[j, i, 0] * gain[k, 0]
+                    + covariance[j, i, 1] * gain[k, 1]
+                    + covariance[j, i, 2] * gain[k, 2]
                 )
     return bone2, velocity2, pp2, pv2, vv2

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from calibration.triangulate_kernel import INLINE, JIT, MIN_DEPTH_M
+from calibration.triangulate_kernel import INLINE, INNER, JIT, MIN_DEPTH_M
 
 F64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -34,14 +34,14 @@ def is_number(x: float) -> bool:
     return abs(x) < math.inf
 
 
-@JIT
+@INNER
 def project_person(Ts_cam_world: F64, c: int, joints_m: F64, sigma_m: F64, xy: F64, depth: F64, scale: F64) -> float:
     """Fill xy (J, 2), depth (J,) and scale (J,), metres, 0 where it cannot be judged; the mean of 2·ln(scale/floor)."""
     T = Ts_cam_world[c]
     n = 0
     spread = 0.0
     for j in range(len(joints_m)):
-        X, Y, Z = joints_m[j]
+        X, Y, Z = joints_m[j, 0], joints_m[j, 1], joints_m[j, 2]
         z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
         scale[j] = 0.0
         if not (z >= MIN_DEPTH_M and is_number(sigma_m[j])):  # NaN fails, too
@@ -56,7 +56,7 @@ def project_person(Ts_cam_world: F64, c: int, joints_m: F64, sigma_m: F64, xy: F
     return spread / n if n else 0.0
 
 
-@JIT
+@INNER
 def joint_step(n_joints: int) -> int:
     """By how much to step through the joints (modulo their number) so that each is far from the one before."""
     step = max(1, round(GOLDEN * n_joints))
@@ -65,7 +65,7 @@ def joint_step(n_joints: int) -> int:
     return step
 
 
-@JIT
+@INNER
 def fit(rays: F64, weight: F64, xy: F64, depth: F64, scale: F64, labels: Ints, min_share: float) -> float:
     """Weighted mean over common joints of half the squared difference in sigmas, capped; inf beyond the gate.
 
@@ -122,7 +122,7 @@ def track_costs(
     return cost, spread
 
 
-@JIT
+@INNER
 def _is_same(one: F64, weight_one: F64, other: F64, weight_other: F64) -> bool:
     """Whether two detections of a view are one person found twice: their common joints nearly coincide."""
     low_x, low_y, high_x, high_y = math.inf, math.inf, -math.inf, -math.inf

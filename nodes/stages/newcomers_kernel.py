@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from calibration.triangulate_kernel import INLINE, JIT, MIN_DEPTH_M
+from calibration.triangulate_kernel import INLINE, INNER, JIT, MIN_DEPTH_M, add3, put3
 from nodes.stages.matching_kernel import (
     FIRST_AGREE,
     FIRST_LOOK,
@@ -83,7 +83,7 @@ def _cross(a: F64, b: F64) -> tuple[float, float, float]:
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
-@JIT
+@INNER
 def _pair_score(
     base: F64, one: F64, weight_one: F64, other: F64, weight_other: F64, labels: Ints, is_lone: bool
 ) -> tuple[float, float, float]:
@@ -153,7 +153,7 @@ def pair_scores(scene: Scene, free: Flags) -> tuple[F64, F64]:
     return found[:, :6], found[:, 6:]
 
 
-@JIT
+@INNER
 def consensus(scene: Scene, group: Group) -> None:
     """Put where the members' lines of sight meet, and how surely, into the group's joints_m and sigma_m."""
     n_cameras, n_joints = len(group.who), len(group.sigma_m)
@@ -189,7 +189,7 @@ def consensus(scene: Scene, group: Group) -> None:
             _solve(A, b, group.joints_m[j], group.sigma_m[j : j + 1])
 
 
-@JIT
+@INNER
 def _solve(A: F64, b: F64, x: F64, sigma: F64) -> None:
     """x = A⁻¹ b for the upper triangle A (6,) of a symmetric matrix; sigma: root of the inverse's mean diagonal."""
     c00 = A[3] * A[5] - A[4] * A[4]
@@ -208,21 +208,28 @@ def _solve(A: F64, b: F64, x: F64, sigma: F64) -> None:
     sigma[0] = math.sqrt((c00 + c11 + c22) / det / 3.0)
 
 
-@JIT
+@INNER
 def _middle(joints_m: F64, middle: F64) -> int:
     """Put the mean of the known joints into middle (3,); how many are known."""
     n = 0
     middle[:] = 0.0
     for j in range(len(joints_m)):
         if is_number(joints_m[j, 0]):
-            middle += joints_m[j]
+            add3(middle, joints_m[j])
             n += 1
-    if n:
-        middle /= n
+    for i in range(3):
+        middle[i] /= max(n, 1)
     return n
 
 
-@JIT
+@INNER
+def _distance2(one: F64, other: F64) -> float:
+    """Squared distance of two points (3,)."""
+    x, y, z = one[0] - other[0], one[1] - other[1], one[2] - other[2]
+    return x * x + y * y + z * z
+
+
+@INNER
 def is_body(joints_m: F64, bones: Ints) -> bool:
     """Whether the known joints (of (J, 3)) are as far apart as a person's."""
     middle = np.empty(3)
@@ -232,19 +239,19 @@ def is_body(joints_m: F64, bones: Ints) -> bool:
     square = 0.0
     for j in range(len(joints_m)):
         if is_number(joints_m[j, 0]):
-            square += np.sum((joints_m[j] - middle) ** 2)
+            square += _distance2(joints_m[j], middle)
     if not MIN_SPREAD_M**2 <= square / n <= MAX_SPREAD_M**2:
         return False
     known, possible = 0, 0
     for bone in range(len(bones)):
-        length2 = np.sum((joints_m[bones[bone, 0]] - joints_m[bones[bone, 1]]) ** 2)
+        length2 = _distance2(joints_m[bones[bone, 0]], joints_m[bones[bone, 1]])
         if is_number(length2):
             known += 1
             possible += length2 <= MAX_BONE_M**2
     return possible >= BONE_SHARE * known
 
 
-@JIT
+@INNER
 def _best_in_view(scene: Scene, group: Group, c: int, free: Flags, plain: Ints, view: View) -> tuple[float, int, bool]:
     """The free detection of camera c that fits the group best: its cost (inf for none), its index, mirrored or not."""
     best, found, mirrored = math.inf, -1, False
@@ -262,7 +269,7 @@ def _best_in_view(scene: Scene, group: Group, c: int, free: Flags, plain: Ints, 
     return best, found, mirrored
 
 
-@JIT
+@INNER
 def _adopt(scene: Scene, group: Group, c: int, p: int, mirrored: bool, view: View) -> None:
     """Make detection p of camera c a member."""
     group.who[c], group.mirrored[c] = p, mirrored
@@ -275,7 +282,7 @@ def _adopt(scene: Scene, group: Group, c: int, p: int, mirrored: bool, view: Vie
     group.depth[c] = total / max(n, 1)
 
 
-@JIT
+@INNER
 def _grow(scene: Scene, group: Group, free: Flags, plain: Ints, view: View) -> None:
     """Add the view that fits the pair best, then all that fit the three, then all that fit these; drop who does not."""
     n_cameras = len(group.who)
@@ -298,7 +305,7 @@ def _grow(scene: Scene, group: Group, free: Flags, plain: Ints, view: View) -> N
     _judge(scene, group, plain, view)
 
 
-@JIT
+@INNER
 def _judge(scene: Scene, group: Group, plain: Ints, view: View) -> None:
     """Drop the members that do not fit what all say together, and note how badly the others fit."""
     exact = np.zeros(len(plain))
@@ -318,7 +325,7 @@ def _judge(scene: Scene, group: Group, plain: Ints, view: View) -> None:
     group.misfit[0] = total * 2.0 / (2.0 * n - 3.0) if n >= 2 else math.inf
 
 
-@JIT
+@INNER
 def _should_see(scene: Scene, group: Group, free: Flags) -> int:
     """In how many views the group is, or should be: the body's middle is in the picture, and somebody free is there.
 
@@ -340,7 +347,7 @@ def _should_see(scene: Scene, group: Group, free: Flags) -> int:
     return n
 
 
-@JIT
+@INNER
 def _settle_sides(scene: Scene, group: Group) -> None:
     """The labels that the surer half of the members has are the right ones."""
     balance = 0.0
@@ -351,7 +358,7 @@ def _settle_sides(scene: Scene, group: Group) -> None:
         return
     joints_m, sigma_m = group.joints_m.copy(), group.sigma_m.copy()
     for j in range(len(sigma_m)):
-        group.joints_m[j] = joints_m[scene.mirror[j]]
+        put3(group.joints_m[j], joints_m[scene.mirror[j]])
         group.sigma_m[j] = sigma_m[scene.mirror[j]]
     for c in range(len(group.who)):
         group.mirrored[c] = group.who[c] >= 0 and not group.mirrored[c]
@@ -391,7 +398,9 @@ def groups(scene: Scene, free: Flags, pairs: F64, distances: F64) -> list[Group]
     n_cameras, _, n_joints = scene.weight.shape
     plain = np.arange(n_joints)
     left = free.copy()
-    crowd = np.sum(free, axis=1)
+    crowd = np.zeros(n_cameras, np.int64)
+    for c in range(n_cameras):
+        crowd[c] = np.sum(free[c])
     view = View(np.empty((n_joints, 2)), np.empty(n_joints), np.empty(n_joints))
     found = []
     trials = 0
@@ -409,8 +418,11 @@ def groups(scene: Scene, free: Flags, pairs: F64, distances: F64) -> list[Group]
                 continue
             trials += 1
             _grow(scene, group, left, plain, view)
-            n_members = np.sum(group.who >= 0)
-            most = MAX_MISFIT if np.any(crowd[group.who >= 0] > 1) else MAX_LONE_MISFIT
+            n_members, most = 0, MAX_LONE_MISFIT
+            for c in range(n_cameras):
+                if group.who[c] >= 0:
+                    n_members += 1
+                    most = MAX_MISFIT if crowd[c] > 1 else most
             if n_members < least or group.misfit[0] > most or 2 * n_members <= _should_see(scene, group, left):
                 continue
             if not is_body(group.joints_m, scene.bones):

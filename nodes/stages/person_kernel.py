@@ -21,17 +21,20 @@ import numpy.typing as npt
 
 from calibration.triangulate_kernel import (
     INLINE,
+    INNER,
     JIT,
     MIN_DEPTH_M,
     Scratch,
     accumulate,
+    add3,
     depth,
     linear,
     linear_pair,
+    put3,
     residual2,
     solve3,
 )
-from nodes.stages.small_matrices import inverse3, multiply3, quadratic
+from nodes.stages.small_matrices import inverse3, multiply3, put33, quadratic
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -156,7 +159,7 @@ class Work(NamedTuple):
     mean: Array  # (3,)
 
 
-@JIT
+@INNER
 def make_work(n: int, c: int) -> Work:
     """Memory for N joints and C cameras."""
     s = Scratch(np.empty((3, 3)), np.empty(3), np.empty(3), np.empty(3), np.empty(c), np.empty(c))
@@ -197,7 +200,7 @@ def _add_anisotropic(A: Array, u: Array, along: float, across: float) -> None:
             A[i, k] += more * u[i] * u[k]
 
 
-@JIT
+@INNER
 def _line_of_sight(centre: Array, x: Array, u: Array) -> None:
     """u = unit vector from a camera to x."""
     size = 0.0
@@ -209,7 +212,7 @@ def _line_of_sight(centre: Array, x: Array, u: Array) -> None:
         u[i] *= size
 
 
-@JIT
+@INNER
 def _cost(
     T: Array, xy: Array, weight: Array, gate2: float, mean: Array, information: Array, cap: float, X: Array
 ) -> float:
@@ -221,14 +224,14 @@ def _cost(
     return total
 
 
-@JIT
+@INNER
 def _expected_and_views(
     T: Array, xy: Array, weight: Array, only: int, mean: Array, information: Array, X: Array, s: Scratch
 ) -> bool:
     """X = the place that suits the expectation and the view `only` (all views when negative): Gauss-Newton, two steps."""
-    X[:] = mean
+    put3(X, mean)
     for _ in range(2):
-        s.A[:] = information
+        put33(s.A, information)
         for i in range(3):
             s.b[i] = (
                 information[i, 0] * (mean[0] - X[0])
@@ -240,7 +243,7 @@ def _expected_and_views(
                 _add_view_step(T, c, xy, weight[c], X, s)
         if not solve3(s.A, s.b, s.x):
             return False
-        X += s.x
+        add3(X, s.x)
     return True
 
 
@@ -257,7 +260,7 @@ def _add_view_step(T: Array, c: int, xy: Array, w: float, X: Array, s: Scratch) 
             accumulate(s.A, s.b, w, a0, a1, a2, xy[c, axis] - u)
 
 
-@JIT
+@INNER
 def _place(
     T: Array, xy: Array, weight: Array, gate2: float, mean: Array, information: Array, X: Array, s: Scratch
 ) -> int:
@@ -283,7 +286,7 @@ def _place(
             if only >= 0 and weight[only] <= 0.0:
                 continue
             if only == -2:
-                s.candidate[:] = mean
+                put3(s.candidate, mean)
             elif not _expected_and_views(T, xy, weight, only, mean, information, s.candidate, s):
                 continue
             cost = _cost(T, xy, weight, gate2, mean, information, cap, s.candidate)
@@ -291,7 +294,7 @@ def _place(
                 cost += NOBODY_RIGHT
             if cost < best:
                 best = cost
-                X[:] = s.candidate
+                put3(X, s.candidate)
     for i in range(n):
         for k in range(i + 1, n):
             if weight[i] <= 0.0 or weight[k] <= 0.0:
@@ -302,11 +305,11 @@ def _place(
                 cost = _cost(T, xy, weight, gate2, mean, information, cap, s.candidate)
                 if cost < best:
                     best = cost
-                    X[:] = s.candidate
+                    put3(X, s.candidate)
     return _agreeing(T, xy, weight, gate2, X) if best < math.inf else -1
 
 
-@JIT
+@INNER
 def _agreeing(T: Array, xy: Array, weight: Array, gate2: float, X: Array) -> int:
     """How many views that saw the joint lie within the gate."""
     n = 0
@@ -316,7 +319,7 @@ def _agreeing(T: Array, xy: Array, weight: Array, gate2: float, X: Array) -> int
     return n
 
 
-@JIT
+@INNER
 def _bone(
     lifted: Lifted, lengths: Lengths, m: int, j: int, centre: Array, x: Array, E: Array, mean: Array, w: Work
 ) -> None:
@@ -338,7 +341,7 @@ def _bone(
     solve3(E, w.s.b, mean)
 
 
-@JIT
+@INNER
 def _expect_by_neighbour(
     p: Problem, m: int, j: int, other: int, x: Array, mean: Array, information: Array, w: Work
 ) -> None:
@@ -360,7 +363,7 @@ def _expect_by_neighbour(
     solve3(information, w.s.b, mean)
 
 
-@JIT
+@INNER
 def _start(p: Problem, m: int, x: Array, w: Work) -> None:
     """A start (N, 3) for each joint of person m; w.agreeing says how many views agree with it, -1 where there is none."""
     T, gate2 = p.views.Ts_cam_world, p.views.gate * p.views.gate
@@ -387,7 +390,7 @@ def _start(p: Problem, m: int, x: Array, w: Work) -> None:
                 w.settled[j] = w.agreeing[j] >= 0
 
 
-@JIT
+@INNER
 def _neighbour(parent: Ints, j: int, w: Work) -> int:
     """A joint beside j in the tree that has a settled place, the parent before the children; -1 when there is none."""
     if parent[j] >= 0 and w.settled[parent[j]]:
@@ -398,7 +401,7 @@ def _neighbour(parent: Ints, j: int, w: Work) -> int:
     return -1
 
 
-@JIT
+@INNER
 def _see(p: Problem, m: int, x: Array, w: Work) -> None:
     """What the views alone say of each joint that two of them or more agree on: place, covariance and information.
 
@@ -410,13 +413,13 @@ def _see(p: Problem, m: int, x: Array, w: Work) -> None:
         if w.agreeing[j] < 2:
             continue
         rays, weight = p.views.rays[m, j], p.views.weight[m, j]
-        w.seen_m[j] = x[j]
+        put3(w.seen_m[j], x[j])
         chi2, n_used = 0.0, 0
         for _ in range(SEE_STEPS):
             chi2, n_used = _robust_views(T, rays, weight, gate2, w.seen_m[j], s)
             if not solve3(s.A, s.b, s.x):
                 break
-            w.seen_m[j] += s.x
+            add3(w.seen_m[j], s.x)
         _mirror(s.A)
         if n_used < 2 or not inverse3(s.A, w.seen_covariance[j]):
             continue
@@ -434,7 +437,7 @@ def _see(p: Problem, m: int, x: Array, w: Work) -> None:
         w.sound[j] = w.seen[j] and n_used == w.n_seen[j]
 
 
-@JIT
+@INNER
 def _robust_views(T: Array, rays: Array, weight: Array, gate2: float, X: Array, s: Scratch) -> tuple[float, int]:
     """Normal equations s.A, s.b of the views at X with Geman and McClure's weights; their squared errors and number."""
     s.A[:] = 0.0
@@ -451,7 +454,7 @@ def _robust_views(T: Array, rays: Array, weight: Array, gate2: float, X: Array, 
     return chi2, n_used
 
 
-@JIT
+@INNER
 def _only_view(T: Array, rays: Array, weight: Array, X: Array, s: Scratch) -> None:
     """As `_robust_views` for the one view that saw a joint: with Huber's weight, as it may be right, and expectation not."""
     s.A[:] = 0.0
@@ -468,7 +471,7 @@ def _mirror(A: Array) -> None:
     A[1, 0], A[2, 0], A[2, 1] = A[0, 1], A[0, 2], A[1, 2]
 
 
-@JIT
+@INNER
 def _joint_terms(p: Problem, m: int, x: Array, w: Work) -> None:
     """Each joint's own terms at x: information w.U (N, 3, 3) and w.h (N, 3), so that U x = h without the others."""
     s = w.s
@@ -478,8 +481,8 @@ def _joint_terms(p: Problem, m: int, x: Array, w: Work) -> None:
         if w.agreeing[j] < 0:
             continue
         if w.seen[j]:
-            w.U[j] = w.seen_A[j]
-            w.h[j] = w.seen_h[j]
+            put33(w.U[j], w.seen_A[j])
+            put3(w.h[j], w.seen_h[j])
         elif w.agreeing[j] > 0 or w.n_seen[j] == 1:
             if w.n_seen[j] == 1:
                 _only_view(p.views.Ts_cam_world, p.views.rays[m, j], p.views.weight[m, j], x[j], s)
@@ -501,7 +504,7 @@ def _joint_terms(p: Problem, m: int, x: Array, w: Work) -> None:
                     w.h[j, i] += t * information[i, k] * mean[k]
 
 
-@JIT
+@INNER
 def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
     """Each bone's terms at x: information w.E_of (N, 3, 3) and w.e (N, 3), so that E (x_j - x_parent) = e."""
     centre = p.views.centre_m
@@ -538,7 +541,9 @@ def _bone_terms(p: Problem, m: int, x: Array, w: Work) -> None:
             for i in range(3):
                 e[i] += t * (across * bone[i] + (along - across) * dot * w.u[i])
         was_expected = _add_expected_bone(p.expected.bone_m[m, j], p.expected.bone_information[m, j], w.mean, E, e)
-        _add_length(not was_expected, p.lengths.length_m[m, j], p.lengths.information[m, j], math.sqrt(size2), w.mean, E, e)
+        _add_length(
+            not was_expected, p.lengths.length_m[m, j], p.lengths.information[m, j], math.sqrt(size2), w.mean, E, e
+        )
     n_lifts = 0
     for c in range(len(centre)):
         n_lifts += w.n_bones[c] > 0.0
@@ -562,9 +567,7 @@ def _add_expected_bone(expected: Array, information: Array, bone: Array, E: Arra
 
 
 @INLINE
-def _add_length(
-    is_new: bool, length: float, information: float, size: float, bone: Array, E: Array, e: Array
-) -> None:
+def _add_length(is_new: bool, length: float, information: float, size: float, bone: Array, E: Array, e: Array) -> None:
     """The bone's length, along the direction that it has now; and a weak pull on a new one, that it has some hold."""
     known = information > 0.0
     weak = 0.25 / max(length if known else UNKNOWN_LENGTH_M, MIN_LENGTH_M) ** 2
@@ -579,7 +582,7 @@ def _add_length(
                 E[i, k] += t * bone[i] * bone[k] / (size * size)
 
 
-@JIT
+@INNER
 def _eliminate(tree: Tree, x: Array, covariance: Array, bone_covariance: Array, w: Work) -> None:
     """The minimum of all terms: messages from the leaves to the root, and back with places and covariances."""
     n = len(x)
@@ -609,8 +612,8 @@ def _eliminate(tree: Tree, x: Array, covariance: Array, bone_covariance: Array, 
             if not inverse3(w.U[j], w.S_of[j]):
                 w.agreeing[j] = -1
                 continue
-            covariance[j] = w.S_of[j]
-            bone_covariance[j] = w.S_of[j]
+            put33(covariance[j], w.S_of[j])
+            put33(bone_covariance[j], w.S_of[j])
             for i in range(3):
                 x[j, i] = w.S_of[j, i, 0] * w.h[j, 0] + w.S_of[j, i, 1] * w.h[j, 1] + w.S_of[j, i, 2] * w.h[j, 2]
             continue
@@ -627,7 +630,7 @@ def _eliminate(tree: Tree, x: Array, covariance: Array, bone_covariance: Array, 
                 bone_covariance[j, i, k] = covariance[j, i, k] + covariance[up, i, k] - mixed
 
 
-@JIT
+@INNER
 def _measure_bone(j: int, up: int, w: Work) -> tuple[float, float]:
     """A bone's length by the views alone, and its variance. Noise across the bone makes it look longer: taken off."""
     size2 = 0.0
@@ -643,7 +646,7 @@ def _measure_bone(j: int, up: int, w: Work) -> tuple[float, float]:
     return math.sqrt(max(size2 - (total - along), 0.0)), along
 
 
-@JIT
+@INNER
 def _surprise(p: Problem, m: int, j: int, up: int, w: Work) -> float:
     """Squared distance of a bone (of a root, its place) by the views from the expected one, over what it should be.
 
@@ -668,7 +671,7 @@ def _surprise(p: Problem, m: int, j: int, up: int, w: Work) -> float:
     return quadratic(w.S, w.u[0], w.u[1], w.u[2]) / 3.0
 
 
-@JIT
+@INNER
 def _see_middles(middle: Ints, w: Work) -> None:
     """Joints that are by definition the middle of two others, and that no detector tells, are seen where those are."""
     for j in range(len(middle)):
@@ -716,7 +719,7 @@ def solve(p: Problem) -> Solved:
                 covariance[m, j] = np.nan
                 bone_covariance[m, j] = np.nan
                 continue
-            joints[m, j] = x[j]
+            put3(joints[m, j], x[j])
             for c in range(n_cameras):
                 if p.views.weight[m, j, c] > 0.0:
                     squared[m, j, c] = residual2(p.views.Ts_cam_world, c, p.views.rays[m, j], x[j])

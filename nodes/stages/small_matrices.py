@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from calibration.triangulate_kernel import INLINE, JIT
+from calibration.triangulate_kernel import INLINE, INNER
 
 Array = npt.NDArray[np.float64]
 
@@ -19,7 +19,15 @@ def quadratic(A: Array, dx: float, dy: float, dz: float) -> float:
     )
 
 
-@JIT
+@INNER
+def put33(A: Array, of: Array) -> None:
+    """A = of, (3, 3)."""
+    for i in range(3):
+        for k in range(3):
+            A[i, k] = of[i, k]
+
+
+@INNER
 def inverse3(A: Array, out: Array) -> bool:
     """out = A⁻¹ of a symmetric positive (3, 3) A; False when it is as good as singular."""
     c00 = A[1, 1] * A[2, 2] - A[1, 2] * A[1, 2]
@@ -38,7 +46,7 @@ def inverse3(A: Array, out: Array) -> bool:
     return True
 
 
-@JIT
+@INNER
 def multiply3(A: Array, B: Array, out: Array) -> None:
     """out = A B of (3, 3)."""
     for i in range(3):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from calibration.triangulate_kernel import JIT, MIN_DEPTH_M
+from calibration.triangulate_kernel import INNER, JIT, MIN_DEPTH_M
 from nodes.stages.matching_kernel import RAY_SIGMA, is_number
 
 F64 = npt.NDArray[np.float64]
@@ -25,11 +25,11 @@ MIN_EVIDENCE = 2  # joints that speak: a single one may have gone astray
 MARGIN = 4.0
 
 
-@JIT
+@INNER
 def _places(T: F64, joints_m: F64, sigma_m: F64, xy: F64, variance: F64) -> None:
     """Where joints (J, 3) are in a camera's rays (J, 2), and the variance of that; infinite where unknown or behind."""
     for j in range(len(joints_m)):
-        X, Y, Z = joints_m[j]
+        X, Y, Z = joints_m[j, 0], joints_m[j, 1], joints_m[j, 2]
         z = T[2, 0] * X + T[2, 1] * Y + T[2, 2] * Z + T[2, 3]
         variance[j] = math.inf
         if z >= MIN_DEPTH_M and is_number(sigma_m[j]):  # NaN fails, too
@@ -38,7 +38,7 @@ def _places(T: F64, joints_m: F64, sigma_m: F64, xy: F64, variance: F64) -> None
             variance[j] = (FLOOR_M * FLOOR_M + sigma_m[j] * sigma_m[j]) / (z * z)
 
 
-@JIT
+@INNER
 def _gains(rays: F64, confidence: F64, xy: F64, place_variance: F64, mirror: Ints, gain: F64, speaks: Flags) -> None:
     """How much better each joint (J,) fits its counterpart's place, and whether it is evidence enough to begin with."""
     for j in range(len(mirror)):
