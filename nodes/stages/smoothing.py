@@ -1,10 +1,10 @@
 """Smoothing of one person's joints on capture time: a Kalman filter, or the One-Euro filter. Pure.
 
 Kalman: constant velocity with white acceleration noise (Bar-Shalom, Li and Kirubarajan 2001, 6.3.2) of the root and of
-each bone, with full 3x3 covariances. Of bones, and not of joints, since what one camera leaves open, the distance, is one
-and the same for all joints: filtered each by itself, they would seem to confirm one another. How hard bones are being
-accelerated is learnt on the way, bone by bone, from how far expectations are off: at rest it smooths much, in a jump
-little. The expectation goes into fusion as one more witness, and what fusion makes of it is the filter's new state.
+each bone, with full 3x3 covariances. Of bones, and not of joints, since what one camera leaves open, the distance, is
+one and the same for all joints: filtered each by itself, they would seem to confirm one another. How hard bones are
+being accelerated is learnt on the way, bone by bone, from how far expectations are off: at rest it smooths much, in a
+jump little. The expectation goes into fusion as one more witness; what fusion makes of it is the filter's new state.
 """
 
 import math
@@ -34,8 +34,9 @@ SPEED_LASTS_S = 0.5  # an unseen joint slows down
 
 @dataclass(frozen=True)
 class Foreseen:
-    """Where joints are expected, NaN where nothing is known. joints_m, velocity_m_s (N, 3), covariance (N, 3, 3) and its
-    inverse, `information`, 0 where nothing is known.
+    """Where joints are expected, NaN where nothing is known.
+
+    joints_m, velocity_m_s (N, 3), covariance (N, 3, 3) and its inverse, `information`, 0 where nothing is known.
 
     bone_m (N, 3), bone_information (N, 3, 3): vectors from the parents; of a root, its place.
     """
@@ -99,7 +100,7 @@ class Kalman:
         return kernel.carry_on(*self._state, self._acceleration2 * self._share, lasting, faded, dt)
 
     def _learn_acceleration(self, dt_s: float, surprise: F64) -> None:
-        """Where expectations are farther off than they should be, bones are accelerated more, and the other way round."""
+        """Where expectations are farther off than they should be, bones are accelerated more, else less."""
         gain = 1.0 - math.exp(-LEARNT_AT_HZ * max(dt_s, 0.0))
         off = np.minimum(np.nan_to_num(surprise, nan=RIGHT_SURPRISE), MOST_SURPRISE) - RIGHT_SURPRISE
         self._share = np.clip(self._share * (1.0 + gain * off), LEAST_SHARE, MOST_SHARE)
@@ -116,7 +117,7 @@ class Settling:
         self._guessed_s = np.zeros(n_joints)
 
     def settle(self, since_s: float, foreseen_m: F64, joints_m: F64, n_views: npt.NDArray[np.int64]) -> tuple[F64, F64]:
-        """Joints (J, 3) to show, and how far they are off (J,). foreseen_m: what was expected; n_views: (J,) used now."""
+        """Joints (J, 3) to show, and how far they are off (J,). foreseen_m: as expected; n_views: (J,) used now."""
         seen = n_views >= 2
         leap = np.where(np.isfinite(foreseen_m), foreseen_m, joints_m) - joints_m
         found_again = seen & (self._guessed_s > SETTLE_AFTER_S) & np.isfinite(leap[:, 0])
