@@ -88,7 +88,8 @@ def scenes() -> dict[str, Scene]:
         "two pass": _actors(_pace(), (0.0, 180.0), (0.0, 0.0)),
         "two cross": _actors(_pace(), (20.0, 100.0), (0.0, 0.35)),
         "two meet": _actors(_meet(), (65.0, 245.0), (0.0, 0.1)),
-        "three pass": _actors(_pace(), (0.0, 120.0, 240.0), (0.0, 0.0, 0.0)),
+        "three pass": _actors(_pace(), (0.0, 120.0, 240.0), (0.0, 1.0, 2.0)),
+        "three at once": _actors(_pace(), (0.0, 120.0, 240.0), (0.0, 0.0, 0.0)),
     }
     return {name: Scene(actors, room_half_m=AWAY_M + 1.5) for name, actors in casts.items()}
 
