@@ -21,7 +21,7 @@ from nodes.stages.people import Estimate, Person, known_of
 from nodes.stages.reunion import reunite
 from nodes.stages.sides import sides_of
 from nodes.stages.swaps import Repaired, repair_swaps
-from nodes.stages.warming import warm_up
+from nodes.stages.warming import warm_up, warm_up_solver
 from nodes.wire.messages import MAX_PEOPLE
 
 F64 = npt.NDArray[np.float64]
@@ -29,7 +29,8 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 NS = 1e-9
-PROVEN_NS = 1_000_000_000  # whoever has been followed for so long was not born the wrong way round
+PROVEN_NS = 1_000_000_000  # whoever has been followed for so long was not born the wrong way round …
+CONTRADICTED = 15  # … unless most views say so at so many ticks running
 ODD = "what it sees is nobody whom the other cameras see: somebody else, or it was moved"
 
 
@@ -85,10 +86,7 @@ class Crowd:
     def warm_up(self) -> None:
         """Run the compiled kernels once, on nobody."""
         warm_up(self._fuser.arrays, self._skeleton)
-        shape = (1, len(self._fuser.arrays.K), self._tree.n_shown)
-        nothing = Seen(np.full((*shape, 2), np.nan), np.zeros(shape), np.ones(shape[:2]))
-        fused = self._fuser.fuse(nothing, known_of([None], 0, self._tree))
-        Person(self._settings.smoothing, self._tree).take(0, fused, fused, 0, was_shown=True)
+        warm_up_solver(self._fuser, self._settings.smoothing, self._tree)
 
     def tick(self, captured_ns: int, detected: Detected, present: Bools) -> list[Shown]:
         """Everybody who is to be shown at this instant. present: (C,) cameras that have a picture of it."""
@@ -137,7 +135,7 @@ class Crowd:
             mirror = sides_of(self._skeleton).mirror
             rays = np.where(turned[..., None, None], rays[:, :, mirror], rays)
             confidence = np.where(turned[..., None], confidence[:, :, mirror], confidence)
-        proven = [captured_ns - self._lives[key].born_ns > PROVEN_NS for key in cast.keys]
+        proven = [self._is_proven(key, captured_ns) for key in cast.keys]
         return repair_swaps(
             self._fuser.arrays,
             rays,
@@ -147,6 +145,12 @@ class Crowd:
             self._skeleton,
             np.array([*proven, *[False] * len(cast.newcomers.who)], dtype=np.bool_),
         )
+
+    def _is_proven(self, key: int, captured_ns: int) -> bool:
+        """Whether a view that has somebody the other way round is wrong: all cameras may take a back for a front for a
+        moment, but not for long."""
+        is_old = captured_ns - self._lives[key].born_ns > PROVEN_NS
+        return is_old and self._people[key].n_contradicted < CONTRADICTED
 
     def _doubted(self, cast: _Cast, seen: Repaired) -> set[int]:
         """Keys of those whose views may be theirs by chance; nobody's, where there is nothing else to choose from."""
@@ -159,8 +163,11 @@ class Crowd:
 
     def _fuse(self, captured_ns: int, cast: _Cast, seen: Repaired) -> tuple[Fused, Fused]:
         """Solve for all: to follow them, with what is expected; and to show them, as it is asked for."""
-        for m in np.flatnonzero(seen.contradicted[: len(cast.keys)]):
-            self._people[cast.keys[m]].begin_anew()  # who was born the wrong way round
+        for m, key in enumerate(cast.keys):
+            person = self._people[key]
+            if seen.contradicted[m] and not self._is_proven(key, captured_ns):
+                person.begin_anew()  # who was born the wrong way round
+            person.n_contradicted = person.n_contradicted + 1 if seen.contradicted[m] else 0
         back = [int(key) for key in cast.reunited]
         for key in back:
             if key >= 0:

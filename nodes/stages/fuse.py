@@ -110,7 +110,7 @@ class Fuser:
         if odd.any():
             problem = _without(problem, odd)
             solved = kernel.solve(problem)
-        self._learn_noise(solved.residual2, problem.views.weight)
+        self._learn_noise(solved.residual2, np.where(seen.noise[:, None] > 1.0, 0.0, problem.views.weight))
         lifted = (problem.lifted.along > 0).any((1, 2))
         return self._fused(solved, lifted, odd)
 
@@ -182,7 +182,10 @@ class Fuser:
         return np.where(sees.sum(1) == 1, distance, 0.0)
 
     def _learn_noise(self, residual2: F64, weight: F64) -> None:
-        """Measured noise over assumed noise, smoothed; from joints that three views saw, as two always half agree."""
+        """Measured noise over assumed noise, smoothed; from joints that three views saw, as two always half agree.
+
+        weight: 0 also for views that are crowded, whose noise is another one.
+        """
         judged = (weight > 0) & ((weight > 0).sum(-1) >= 3)[..., None] & np.isfinite(residual2)
         if not judged.any():
             return

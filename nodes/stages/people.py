@@ -45,6 +45,7 @@ class Person:
         self._settling = Settling(self._tree.n_shown)
         self.seen_ns: int | None = None
         self._alone_s = np.inf  # seen by one camera for so long
+        self.n_contradicted = 0  # ticks running in which most views had the body the other way round
         self._foreseen: tuple[int, Foreseen] | None = None
 
     def foresee(self, captured_ns: int) -> Foreseen:

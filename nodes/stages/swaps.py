@@ -24,8 +24,8 @@ class Repaired:
     """M people in C views, joints under their own names.
 
     rays, confidence: (M, C, J, 2), (M, C, J). swapped: (M, C) where any part was turned round. contradicted: (M,) most
-    of the views that speak have the whole body the other way round than expected: the reference is wrong, not they;
-    their labels are left as detected, and whoever made the reference should turn it round.
+    of the views that speak have the whole body the other way round than expected. Unless the reference is proven, it is
+    wrong, not they: their labels are left as detected, and whoever made the reference should turn it round.
     """
 
     rays: F64
@@ -48,7 +48,7 @@ def repair_swaps(
     rays (M, C, J, 2), confidence (M, C, J): each person's detection in each view, NaN and 0 where absent. reference_m
     (M, J, 3) world, NaN where unknown, reference_sigma_m (M, J): where the joints should be. For people who are
     followed that is their prediction, for newcomers what their views say together (`Newcomers.joints_m`). proven: (M,)
-    references that no number of views contradicts, none by default: all cameras in front may take a back for a front.
+    references that views are turned round to, however many; none by default.
     """
     sides = sides_of(skeleton)
     turn, whole = kernel.decide(
@@ -61,9 +61,7 @@ def repair_swaps(
         sides.parts,
     )
     contradicted = ((whole > 0).sum(axis=1) >= 2) & (whole.sum(axis=1) > 0)
-    if proven is not None:
-        contradicted &= ~proven
-    turn[contradicted] = 0
+    turn[contradicted if proven is None else contradicted & ~proven] = 0
     if not turn.any():
         return Repaired(rays, confidence, turn > 0, contradicted)
     turned = sides.parts[turn]
