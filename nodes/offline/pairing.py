@@ -78,7 +78,7 @@ def pair(result: Result, truth: Truth) -> Paired:
         origin=taken(origin, match, 0),
         person_id=taken(result.person_id[rows], match, -1),
         error_m=error_m,
-        sureness=np.where(present, -_mean(np.sqrt(variance)), np.nan),
+        sureness=np.where(present, np.nan_to_num(-_mean(np.sqrt(variance))), np.nan),  # all alike where none is told
         extra_people=present.sum(axis=1) - (match >= 0).sum(axis=1),
         whole_truth_m=whole_truth_m,
         whole_found_m=taken(everybody_m, match, np.nan),

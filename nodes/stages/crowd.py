@@ -30,6 +30,7 @@ Bools = npt.NDArray[np.bool_]
 
 NS = 1e-9
 PROVEN_NS = 1_000_000_000  # whoever has been followed for so long was not born the wrong way round …
+MOST_DOUBT_M = 0.2  # sigma in the search for somebody; with more, anybody would be taken for him
 CONTRADICTED = 15  # … unless most views say so at so many ticks running
 ODD = "what it sees is nobody whom the other cameras see: somebody else, or it was moved"
 
@@ -122,7 +123,7 @@ class Crowd:
         joints_m = np.array([f.joints_m[:n] for f in foreseen]).reshape(-1, n, 3)
         variance = np.einsum("kjii->kj", np.array([f.covariance[:n] for f in foreseen]).reshape(-1, n, 3, 3)) / 3
         ids = np.array([self._lives[key].person_id or -1 for key in keys], dtype=np.int64)
-        return Predicted(joints_m, np.sqrt(np.maximum(variance, 0.0)), ids)
+        return Predicted(joints_m, np.clip(np.sqrt(np.maximum(variance, 0.0)), 0.0, MOST_DOUBT_M), ids)
 
     def _seen(self, captured_ns: int, detected: Detected, cast: _Cast) -> Repaired:
         """Each one's rays, left and right put right."""
@@ -178,7 +179,7 @@ class Crowd:
         fused = self._fuser.fuse(rays, known_of(people, captured_ns, self._tree))
         if self._settings.smoothing.kind == "kalman":
             return fused, fused
-        return fused, self._fuser.fuse(rays, known_of(people, captured_ns, self._tree, expects=False))
+        return fused, self._fuser.fuse(rays, known_of(people, captured_ns, self._tree, expects=False), learns=False)
 
     def _live_on(self, captured_ns: int, cast: _Cast, fused: Fused, to_show: Fused, doubted: set[int]) -> list[Shown]:
         """Births, deaths, and what to show of those who live."""

@@ -101,8 +101,8 @@ class Fuser:
         """The rig as it is delivered."""
         return self._delivered.arrays
 
-    def fuse(self, seen: Seen, known: Known) -> Fused:
-        """All people, from the views that agree."""
+    def fuse(self, seen: Seen, known: Known, learns: bool = True) -> Fused:
+        """All people, from the views that agree. learns: the detector's noise, too; once a tick is enough."""
         weight = self._weights(seen)
         problem = self._problem(seen, weight, known)
         solved = kernel.solve(problem)
@@ -110,7 +110,9 @@ class Fuser:
         if odd.any():
             problem = _without(problem, odd)
             solved = kernel.solve(problem)
-        self._learn_noise(solved.residual2, np.where(seen.noise[:, None] > 1.0, 0.0, problem.views.weight))
+        if learns:
+            alone = np.where(seen.noise[:, None] > 1.0, 0.0, problem.views.weight)
+            self._learn_noise(solved.residual2, alone)
         lifted = (problem.lifted.along > 0).any((1, 2))
         return self._fused(solved, lifted, odd)
 

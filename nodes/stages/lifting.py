@@ -25,7 +25,7 @@ BONE_VARIANCE = 2.0  # along the line of sight, per axis-mean variance that a li
 LEAST_BONE = 0.25  # of a joint's own sigma
 ACROSS = 2.0  # times SIGMA_RAY: across, a lift repeats the 2D that it was made of
 UNSEEN = 2.0  # times the bone's sigma: a lift that did not see the joint
-LOOSE2 = 7.0  # times the mean variance by axis, as expectations are wider along a line of sight than their mean tells
+LOOSE2 = 7.0  # in place of 3, which gives the mean variance by axis: along a line of sight more is unknown
 SCALES = (0.6, 1.6)  # between children and giants
 NEAREST_M = 0.3  # nobody is nearer to a camera, whatever is guessed
 
