@@ -83,6 +83,7 @@ def demo_config() -> Path:
 def _live(options: argparse.Namespace) -> int:
     from calibration.errors import CalibrationError
     from configs.errors import ConfigError
+    from nodes.compiling import compile_kernels
     from nodes.system.live import LiveRun
     from nodes.system.monitor import Monitor
     from nodes.system.prepare import prepare
@@ -95,6 +96,10 @@ def _live(options: argparse.Namespace) -> int:
     except (ConfigError, CalibrationError, WireError) as error:
         print(error, file=sys.stderr)
         return 2
+    try:
+        compile_kernels(lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        return 0
     setup = prepared.setup
     processes = expand(TABLE, setup)
     print("\n".join(str(process) for process in processes), flush=True)

@@ -32,8 +32,18 @@ MAX_BODY_DISTANCE2 = 16.0  # four standard deviations: a disputed joint out ther
 SPREAD_PRIOR_FREEDOM = 4.0  # weight of the assumed noise against the residuals seen, in degrees of freedom
 
 
+def _can_keep() -> bool:
+    """Whether there is a folder for what is compiled: without one, numba refuses even to define what it should keep."""
+    try:
+        nb.njit(cache=True)(_can_keep)
+    except RuntimeError:
+        return False
+    return True
+
+
+IS_KEPT = _can_keep()
 # numpy's errors: a point in the very plane of a camera has depth 0 and infinite residual, and must not raise
-_OPTIONS = {"cache": True, "nogil": True, "fastmath": FAST, "error_model": "numpy"}
+_OPTIONS = {"cache": IS_KEPT, "nogil": True, "fastmath": FAST, "error_model": "numpy"}
 JIT = nb.njit(**_OPTIONS)
 # Called by other kernels alone: what Python would need to call it is a tenth of the time that it takes to compile.
 INNER = nb.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)

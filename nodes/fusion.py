@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
+from calibration.triangulate_kernel import IS_KEPT
 from configs.errors import ConfigError
 from configs.load import load_config
 from lifter.errors import LifterError
 from lifter.runtime import load
 from lifter.skeleton import SKELETONS
+from nodes.compiling import NOT_KEPT, compile_kernels
 from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.bus import Publisher, Subscription, every, now_ns
 from nodes.wire.errors import WireError
@@ -96,6 +98,10 @@ def main(arguments: list[str] | None = None) -> int:
         pipeline = FusionPipeline(
             rig, tuple(config.cameras), config.fusion, skeleton, config.crop_offset_px, lifter=lifter
         )
+        if IS_KEPT:
+            compile_kernels(_say)
+        else:
+            _say(NOT_KEPT)
         pipeline.warm_up()
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
         with inbox, Publisher(given.hub or config.hub.inner) as publisher:
@@ -106,6 +112,10 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         pass
     return 0
+
+
+def _say(line: str) -> None:
+    print(f"fusion: {line}", flush=True)
 
 
 if __name__ == "__main__":

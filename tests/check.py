@@ -1,4 +1,4 @@
-"""The one word that checks everything: `python -m tests.check`. Format, lint, types, import layers, tests.
+"""The one word that checks everything: `python -m tests.check`. Format, lint, types, kernels, import layers, tests.
 
 Every step runs, so that one call shows all faults; the exit code is 1 when any step failed. Arguments go to pytest.
 """
@@ -11,6 +11,7 @@ STEPS = (
     ("format", [sys.executable, "-m", "ruff", "format", "--check", "."]),
     ("lint", [sys.executable, "-m", "ruff", "check", "."]),
     ("types", [sys.executable, "-m", "mypy"]),
+    ("kernels", [sys.executable, "-m", "nodes.compiling"]),  # once: every live test starts a process that needs them
     ("import layers", [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()"]),
 )
 

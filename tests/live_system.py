@@ -13,6 +13,7 @@ import psutil
 
 from benchmarks.ports import free_port_pair
 from configs.schema import Synchroniser as Settings
+from nodes.compiling import compile_kernels
 from nodes.wire.bus import Subscription, every
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
 
@@ -72,6 +73,7 @@ class System:
 @contextlib.contextmanager
 def running(tmp_path: Path, *arguments: str, terminal: bool = False) -> Iterator[System]:
     """`run_system.py ARGUMENTS` on free ports. terminal: inside a pseudo-terminal whose keyboard is its stdin."""
+    compile_kernels(print)  # on a fresh machine; every test is as patient as with compiled ones
     port = free_port_pair()
     command = [sys.executable, RUN_SYSTEM, *arguments, "--hub-port", str(port)]
     if terminal:

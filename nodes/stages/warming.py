@@ -1,13 +1,18 @@
-"""Compiling association's kernels before the first tick, which would wait for seconds; afterwards they are cached."""
+"""Compiling the kernels before the first tick, which would wait for seconds; afterwards they are cached."""
 
 import numpy as np
 
+from calibration import triangulate_kernel
 from calibration.triangulate import RigArrays
+from configs.schema import Smoothing
 from lifter.skeleton import Skeleton
 from nodes.stages import between_kernel
+from nodes.stages.body_tree import BodyTree
 from nodes.stages.evidence import weigh
+from nodes.stages.fuse import Fuser, Seen
 from nodes.stages.matching import Detected, Predicted, match_tracks
 from nodes.stages.newcomers import find_newcomers
+from nodes.stages.people import Person, known_of
 from nodes.stages.sides import sides_of
 from nodes.stages.swaps import repair_swaps
 
@@ -29,3 +34,12 @@ def warm_up(rig: RigArrays, skeleton: Skeleton) -> None:
     between_kernel.distances(flat, sure, flat, sure, sides.mirror)
     pairs = np.zeros((1, 2), dtype=np.int64)
     between_kernel.blend(flat, sure, flat, sure, pairs, sides.mirror, sides.parts, 0.5, 0.03)
+
+
+def warm_up_solver(fuser: Fuser, smoothing: Smoothing, tree: BodyTree) -> None:
+    """Run the kernels of the solver and of the filter once, on nobody."""
+    shape = (1, len(fuser.arrays.K), tree.n_shown)
+    triangulate_kernel.undistort(fuser.arrays.K, fuser.arrays.dist8, np.zeros((shape[1], 1, 2)))
+    nothing = Seen(np.full((*shape, 2), np.nan), np.zeros(shape), np.ones(shape[:2]))
+    fused = fuser.fuse(nothing, known_of([None], 0, tree))
+    Person(smoothing, tree).take(0, fused, fused, 0, was_shown=True)

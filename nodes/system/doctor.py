@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nodes.system.doctor_config import check_config
 from nodes.system.doctor_machine import check_cameras, check_clock, check_gpu, check_machine
-from nodes.system.doctor_packages import check_detector, check_packages, check_python
+from nodes.system.doctor_packages import check_detector, check_kernels, check_packages, check_python
 from nodes.system.finding import Finding
 
 
@@ -18,6 +18,7 @@ def doctor(config: Path | None) -> int:
         check_python,
         check_packages,
         check_detector,
+        check_kernels,
         check_machine,
         check_gpu,
         check_cameras,

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 
+from nodes.compiling import compiled
 from nodes.system.child import PACKAGES
-from nodes.system.finding import Finding, fault, ok
+from nodes.system.finding import Finding, fault, news, ok
 
 LIVE = 'pip install "livepose3d[live]"'
 # What the extra `live` brings, by the names to import.
@@ -42,6 +44,16 @@ def check_detector() -> Iterator[Finding]:
     """The 2D detector's models."""
     output, error = _in_own_process("from nodes.detect.mediapipe_pose import check; print(check())")
     yield ok("detector", output) if error is None else fault("detector", error)
+
+
+def check_kernels() -> Iterator[Finding]:
+    """Whether the first start has still to compile."""
+    try:
+        done = compiled()
+    except PackageNotFoundError:  # told above
+        return
+    text = "compiled for this processor" if done else "not compiled yet: the first start does it in half a minute"
+    yield ok("kernels", text) if done else news("kernels", text)
 
 
 def mend_import(package: str, error: str) -> str:
