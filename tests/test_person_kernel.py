@@ -7,10 +7,12 @@ from scipy.optimize import least_squares
 from calibration.synthetic import ring_rig
 from calibration.triangulate import RigArrays
 from nodes.stages import person_kernel as kernel
+from nodes.stages import person_problem as arrays
+from nodes.stages import person_views
 
 PARENT = np.array([-1, 0, 1, 0, 3, 3])
 N = len(PARENT)
-TREE = kernel.Tree(PARENT, np.arange(N), np.full((N, 2), -1))
+TREE = arrays.Tree(PARENT, np.arange(N), np.full((N, 2), -1))
 SIGMA = 3e-3  # of a ray: 3 px at 1000 px
 GATE = 3.5 * SIGMA
 
@@ -76,10 +78,10 @@ class Scene:
 
     def problem(self, gate=1.0, tree=TREE):
         """gate: so wide that no error is an outlier, nor counts less, unless it is told."""
-        views = kernel.Views(self.T, self.centre_m, self.rays, self.weight, gate)
+        views = arrays.Views(self.T, self.centre_m, self.rays, self.weight, gate)
         bone_m, along, across = self.lifted
-        lifted = kernel.Lifted(bone_m, along, across, news=np.ones(self.shape[0]))
-        return kernel.Problem(views, kernel.Expected(*self.expected), lifted, kernel.Lengths(*self.lengths), tree)
+        lifted = arrays.Lifted(bone_m, along, across, news=np.ones(self.shape[0]))
+        return arrays.Problem(views, arrays.Expected(*self.expected), lifted, arrays.Lengths(*self.lengths), tree)
 
 
 def off_in_views(scene, m, joints_m):
@@ -96,9 +98,9 @@ def trusts(scene, m, solved_m):
         if seen.sum() >= 2:
             off = lambda x, j=j: (np.sqrt(scene.weight[m, j])[:, None] * (scene.see(x) - scene.rays[m, j])).ravel()  # noqa: E731
             chi2 = 2 * least_squares(off, solved_m[j], xtol=1e-12).cost
-            freedom = kernel.SPREAD_FREEDOM
+            freedom = person_views.SPREAD_FREEDOM
             trust = (freedom + 2 * seen.sum() - 3) / (freedom + chi2)
-            out[j] = np.clip(trust, kernel.LEAST_TRUST, kernel.MOST_TRUST)
+            out[j] = np.clip(trust, person_views.LEAST_TRUST, person_views.MOST_TRUST)
     return out
 
 
@@ -114,7 +116,7 @@ def twin(scene, near_m, m=0):
     has_bone = np.flatnonzero(PARENT >= 0)
     sight = near_m[None] - scene.centre_m[:, None]
     sight /= np.linalg.norm(sight, axis=-1, keepdims=True)
-    known = np.where(length_information > 0, length_m, kernel.UNKNOWN_LENGTH_M)
+    known = np.where(length_information > 0, length_m, arrays.UNKNOWN_LENGTH_M)
     held = PARENT >= 0  # weakly: bones of which nothing is expected
     held &= ~bone_information.any((-1, -2))
     root_L, bone_L = (np.zeros((N, 3, 3)) for _ in range(2))
@@ -211,7 +213,7 @@ def test_the_order_in_which_joints_are_listed_does_not_matter():
     scene.expected = [np.ascontiguousarray(part[:, back]) for part in scene.expected]
     scene.lifted = [np.ascontiguousarray(part[:, :, back]) for part in scene.lifted]
     scene.lengths = [np.ascontiguousarray(part[:, back]) for part in scene.lengths]
-    other = kernel.solve(scene.problem(tree=kernel.Tree(parent, place.copy(), np.full((N, 2), -1))))
+    other = kernel.solve(scene.problem(tree=arrays.Tree(parent, place.copy(), np.full((N, 2), -1))))
     np.testing.assert_allclose(other.joints_m[:, place], straight.joints_m, atol=1e-9)
     np.testing.assert_allclose(other.covariance[:, place], straight.covariance, rtol=1e-6, atol=1e-12)
 
@@ -219,7 +221,7 @@ def test_the_order_in_which_joints_are_listed_does_not_matter():
 @pytest.mark.parametrize("n_cameras", [2, 3, 5])
 def test_the_covariance_of_a_lone_joint_is_that_of_numeric_derivatives(n_cameras):
     scene = Scene(n_cameras).views(noise=0.0)
-    alone = kernel.Tree(np.full(N, -1), np.arange(N), np.full((N, 2), -1))
+    alone = arrays.Tree(np.full(N, -1), np.arange(N), np.full((N, 2), -1))
     solved = kernel.solve(scene.problem(tree=alone))
     eps_m = 1e-6
     for j in range(N):
@@ -326,11 +328,11 @@ def test_each_person_is_solved_as_if_alone():
     for m in range(3):
         row = slice(m, m + 1)
         alone = kernel.solve(
-            kernel.Problem(
+            arrays.Problem(
                 p.views._replace(rays=p.views.rays[row], weight=p.views.weight[row]),
-                kernel.Expected(*(part[row] for part in p.expected)),
-                kernel.Lifted(*(part[row] for part in p.lifted)),
-                kernel.Lengths(*(part[row] for part in p.lengths)),
+                arrays.Expected(*(part[row] for part in p.expected)),
+                arrays.Lifted(*(part[row] for part in p.lifted)),
+                arrays.Lengths(*(part[row] for part in p.lengths)),
                 TREE,
             )
         )

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from calibration.triangulate import REFERENCE_FOCAL_PX, RigArrays
 from configs.schema import Triangulation as Settings
 from lifter.runtime import Lifter
-from nodes.stages import person_kernel as kernel
 from nodes.stages.body_tree import BodyTree
 from nodes.stages.delivered import DeliveredRig
 from nodes.stages.lifting import Lifting, Lifts, far_off
+from nodes.stages.person_kernel import solve
+from nodes.stages.person_problem import Expected, Lengths, Lifted, Problem, Solved, Tree, Views
 
 F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -45,18 +46,18 @@ class Seen:
 class Known:
     """What is known of M people before looking, for the N joints of the body tree; information 0 where nothing is.
 
-    expected: where they are expected (person_kernel.Expected). length_m, length_information (M, N): of bones. since_s
+    expected: where they are expected (person_Expected). length_m, length_information (M, N): of bones. since_s
     (M,): since they were last seen, inf for new people.
     """
 
-    expected: kernel.Expected
+    expected: Expected
     length_m: F64
     length_information: F64
     since_s: F64
 
     @staticmethod
     def nothing(m: int, n: int) -> "Known":
-        expected = kernel.Expected(*(np.zeros((m, n, 3, *more)) for more in ((), (3,), (3,), (), (3,))))
+        expected = Expected(*(np.zeros((m, n, 3, *more)) for more in ((), (3,), (3,), (), (3,))))
         return Known(expected, np.zeros((m, n)), np.zeros((m, n)), np.full(m, np.inf))
 
 
@@ -92,7 +93,7 @@ class Fuser:
         self._delivered = delivered
         self._settings = settings
         self._body = tree
-        self._tree = kernel.Tree(tree.parent, tree.order, tree.middle)
+        self._tree = Tree(tree.parent, tree.order, tree.middle)
         self._lifting = Lifting(lifter, tree) if lifter is not None else None
         self.noise_scale = 1.0
 
@@ -105,11 +106,11 @@ class Fuser:
         """All people, from the views that agree. learns: the detector's noise, too; once a tick is enough."""
         weight = self._weights(seen)
         problem = self._problem(seen, weight, known)
-        solved = kernel.solve(problem)
+        solved = solve(problem)
         odd = _odd(weight, solved.used)
         if odd.any():
             problem = _without(problem, odd)
-            solved = kernel.solve(problem)
+            solved = solve(problem)
         if learns:
             alone = np.where(seen.noise[:, None] > 1.0, 0.0, problem.views.weight)
             self._learn_noise(solved.residual2, alone)
@@ -126,24 +127,24 @@ class Fuser:
         sure = (seen.confidence > self._settings.min_confidence) & np.isfinite(seen.rays).all(-1)
         return np.where(sure, (np.clip(seen.confidence, 0.0, 1.0) / (self._sigma * seen.noise[..., None])) ** 2, 0.0)
 
-    def _problem(self, seen: Seen, weight: F64, known: Known) -> kernel.Problem:
+    def _problem(self, seen: Seen, weight: F64, known: Known) -> Problem:
         m, c, j = weight.shape
         n = len(self._body.names)
         rays, weights = np.zeros((m, n, c, 2)), np.zeros((m, n, c))
         rays[:, :j] = seen.rays.transpose(0, 2, 1, 3)
         weights[:, :j] = weight.transpose(0, 2, 1)
         gate, centre_m = self._settings.outlier_sigmas * self._sigma, self._delivered.centre_m
-        views = kernel.Views(self.arrays.Ts_cam_world, centre_m, rays, weights, gate)
-        lengths = kernel.Lengths(known.length_m, known.length_information)
+        views = Views(self.arrays.Ts_cam_world, centre_m, rays, weights, gate)
+        lengths = Lengths(known.length_m, known.length_information)
         news = np.minimum(known.since_s / LIFT_LASTS_S, 1.0)
         lifts = self._lifts(seen, weight, known)
         if self._lifting is None or lifts is None:
             nothing = np.zeros((m, c, n))
-            lifted = kernel.Lifted(np.zeros((m, c, n, 3)), nothing, nothing, news)
-            return kernel.Problem(views, known.expected, lifted, lengths, self._tree)
+            lifted = Lifted(np.zeros((m, c, n, 3)), nothing, nothing, news)
+            return Problem(views, known.expected, lifted, lengths, self._tree)
         expected = self._lifting.guess(lifts, known.expected, self._delivered)
         bones = self._lifting.bones(lifts, expected, lengths, self.noise_scale, self._delivered)
-        return kernel.Problem(views, expected, kernel.Lifted(*bones, news), lengths, self._tree)
+        return Problem(views, expected, Lifted(*bones, news), lengths, self._tree)
 
     def _lifts(self, seen: Seen, weight: F64, known: Known) -> Lifts | None:
         """The lifts of everybody in every view that saw enough of them, without joints that would spoil them."""
@@ -155,7 +156,7 @@ class Fuser:
         confidence = np.where(believed, np.clip(seen.confidence, 0.0, 1.0), 0.0)
         return self._lifting.lift(seen.rays, confidence, enough, self._delivered)
 
-    def _fused(self, solved: kernel.Solved, lifted: Bools, odd: Bools) -> Fused:
+    def _fused(self, solved: Solved, lifted: Bools, odd: Bools) -> Fused:
         j = self._body.n_shown
         used = solved.used[:, :j].transpose(0, 2, 1)
         focal2 = self.arrays.focal_px[:, None] ** 2
@@ -206,7 +207,7 @@ def _odd(weight: F64, used: Bools) -> Bools:
     return odd & sound.any(1, keepdims=True)
 
 
-def _without(problem: kernel.Problem, odd: Bools) -> kernel.Problem:
+def _without(problem: Problem, odd: Bools) -> Problem:
     """The problem without the views that are odd."""
     weight = np.where(odd[:, None], 0.0, problem.views.weight)
     gone = odd[:, :, None]

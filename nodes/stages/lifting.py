@@ -15,7 +15,7 @@ from lifter.merge import SIGMA_RAY, merge
 from lifter.runtime import Lifter
 from nodes.stages.body_tree import BodyTree
 from nodes.stages.delivered import DeliveredRig
-from nodes.stages.person_kernel import Expected, Lengths
+from nodes.stages.person_problem import Expected, Lengths
 
 F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

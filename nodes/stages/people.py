@@ -10,7 +10,7 @@ from configs.schema import Smoothing as Settings
 from nodes.stages.body_tree import BodyTree
 from nodes.stages.bones import Bones
 from nodes.stages.fuse import Fused, Known
-from nodes.stages.person_kernel import Expected
+from nodes.stages.person_problem import Expected
 from nodes.stages.smoothing import Foreseen, Kalman, OneEuro, Settling
 
 F64 = npt.NDArray[np.float64]
