@@ -25,10 +25,10 @@ import nodes
 
 ROOT = Path(nodes.__path__[0]).parent
 STAGES = ROOT / "nodes" / "stages"
+KERNELS = Path(calibration.__path__[0]) / "triangulate_kernel.py"  # also has what marks a function to be compiled
 SOURCES = (
-    Path(calibration.__path__[0]) / "triangulate_kernel.py",
-    STAGES / "small_matrices.py",
-    *sorted(STAGES.glob("*_kernel.py")),
+    KERNELS,
+    *(path for path in sorted(STAGES.glob("*.py")) if b"triangulate_kernel import" in path.read_bytes()),
 )
 PARTS = {"solver": "solve", "association": "groups"}  # compiled side by side, and the kernel that each one ends with
 NOTE = "livepose3d_kernels.json"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -58,6 +59,14 @@ def test_changed_kernels_are_compiled_again_and_the_old_ones_taken_away(parts, m
     assert not compiling.compiled()
     assert len(said()) == 2
     assert not stale.exists()
+
+
+def test_every_file_with_a_kernel_counts():
+    marked = {
+        path for path in compiling.STAGES.glob("*.py") if re.search(r"^@(JIT|INNER|INLINE)$", path.read_text(), re.M)
+    }
+    assert len(marked) > 5
+    assert marked < set(compiling.SOURCES)
 
 
 def test_kernels_that_were_taken_away_are_compiled_again(parts, tmp_path):
