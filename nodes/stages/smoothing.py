@@ -27,6 +27,7 @@ LEAST_SHARE, MOST_SHARE = 0.02, 20.0  # of the configured acceleration's square
 RIGHT_SURPRISE = 1.0
 MOST_SURPRISE = 4.0  # times the expected square: an outlier teaches no more
 SETTLE_M_S = 0.6  # 20 mm a tick at 30 Hz
+MOST_M_S = 1.0  # that a guess is trusted to have been moving when it ends
 SETTLE_AFTER_S = 0.2  # of guessing: what was wrong for a tick or two is better forgotten
 USUAL_TICK_S = 0.05
 SPEED_LASTS_S = 0.5  # an unseen joint slows down
@@ -114,21 +115,24 @@ class Settling:
 
     def __init__(self, n_joints: int) -> None:
         self._offset = np.zeros((n_joints, 3))
+        self._known_m = np.full((n_joints, 3), np.nan)  # at the tick before
         self._guessed_s = np.zeros(n_joints)
 
     def settle(self, since_s: float, foreseen_m: F64, joints_m: F64, n_views: npt.NDArray[np.int64]) -> tuple[F64, F64]:
         """Joints (J, 3) to show, and how far they are off (J,). foreseen_m: as expected; n_views: (J,) used now."""
         seen = n_views >= 2
-        leap = np.where(np.isfinite(foreseen_m), foreseen_m, joints_m) - joints_m
+        leap = self._known_m + _no_faster(foreseen_m - self._known_m, MOST_M_S * since_s) - joints_m
         found_again = seen & (self._guessed_s > SETTLE_AFTER_S) & np.isfinite(leap[:, 0])
         self._offset = np.where(found_again[:, None], self._offset + leap, self._offset)
         self._guessed_s = np.where(seen, 0.0, self._guessed_s + since_s)
+        self._known_m = joints_m
         self._shrink(since_s)
         return joints_m + self._offset, np.linalg.norm(self._offset, axis=1)
 
     def keep(self, joints_m: F64) -> F64:
         """Joints (J, 3) to show of somebody who is not seen."""
         self._guessed_s[:] = np.inf
+        self._known_m = joints_m
         return joints_m + self._offset
 
     def _shrink(self, since_s: float) -> None:
@@ -163,6 +167,11 @@ class OneEuro:
         self._position[known] += _low_pass(cutoff_hz, dt_s) * (joints_m[known] - self._position[known])
         self._seen_ns[measured] = captured_ns
         return np.where(measured[:, None], self._position, np.nan)
+
+
+def _no_faster(step_m: F64, most_m: float) -> F64:
+    """Steps (J, 3), none longer than most_m."""
+    return step_m * np.minimum(1.0, most_m / np.maximum(np.linalg.norm(step_m, axis=1, keepdims=True), 1e-9))
 
 
 def _low_pass(cutoff_hz: F64 | float, dt_s: F64) -> F64:
