@@ -27,7 +27,8 @@ LEAST_SHARE, MOST_SHARE = 0.02, 20.0  # of the configured acceleration's square
 RIGHT_SURPRISE = 1.0
 MOST_SURPRISE = 4.0  # times the expected square: an outlier teaches no more
 SETTLE_M_S = 0.6  # 20 mm a tick at 30 Hz
-MOST_M_S = 1.0  # that a guess is trusted to have been moving when it ends
+FOUND_SHARE = 0.5  # of a person's joints seen by two views: the others have come back
+MOST_M_S = 4.0  # that a guess is trusted to have been moving when it ends
 SETTLE_AFTER_S = 0.2  # of guessing: what was wrong for a tick or two is better forgotten
 USUAL_TICK_S = 0.05
 SPEED_LASTS_S = 0.5  # an unseen joint slows down
@@ -117,12 +118,16 @@ class Settling:
         self._offset = np.zeros((n_joints, 3))
         self._known_m = np.full((n_joints, 3), np.nan)  # at the tick before
         self._guessed_s = np.zeros(n_joints)
+        self._was_found = True
 
     def settle(self, since_s: float, foreseen_m: F64, joints_m: F64, n_views: npt.NDArray[np.int64]) -> tuple[F64, F64]:
         """Joints (J, 3) to show, and how far they are off (J,). foreseen_m: as expected; n_views: (J,) used now."""
         seen = n_views >= 2
         leap = self._known_m + _no_faster(foreseen_m - self._known_m, MOST_M_S * since_s) - joints_m
-        found_again = seen & (self._guessed_s > SETTLE_AFTER_S) & np.isfinite(leap[:, 0])
+        is_found = bool(seen.mean() > FOUND_SHARE)
+        all_move = is_found and not self._was_found  # with its neighbours, also a joint that one view alone still sees
+        found_again = (seen | all_move) & (self._guessed_s > SETTLE_AFTER_S) & np.isfinite(leap[:, 0])
+        self._was_found = is_found
         self._offset = np.where(found_again[:, None], self._offset + leap, self._offset)
         self._guessed_s = np.where(seen, 0.0, self._guessed_s + since_s)
         self._known_m = joints_m
@@ -132,6 +137,7 @@ class Settling:
     def keep(self, joints_m: F64) -> F64:
         """Joints (J, 3) to show of somebody who is not seen."""
         self._guessed_s[:] = np.inf
+        self._was_found = False
         self._known_m = joints_m
         return joints_m + self._offset
 
