@@ -13,6 +13,7 @@ from calibration.rig_file import load_rig
 from calibration.triangulate_kernel import IS_KEPT
 from configs.errors import ConfigError
 from configs.load import load_config
+from configs.schema import Config
 from lifter.errors import LifterError
 from lifter.runtime import load
 from lifter.skeleton import SKELETONS
@@ -92,26 +93,34 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         config = load_config(given.config)
-        rig = None if config.calibration is None else load_rig(config.calibration)
-        skeleton = SKELETONS[config.detector.skeleton]
-        lifter = load(skeleton=skeleton) if config.fusion.lift else None
-        pipeline = FusionPipeline(
-            rig, tuple(config.cameras), config.fusion, skeleton, config.crop_offset_px, lifter=lifter
-        )
-        if IS_KEPT:
-            compile_kernels(_say)
-        else:
-            _say(NOT_KEPT)
-        pipeline.warm_up()
+        pipeline = _prepared(config)
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
-        with inbox, Publisher(given.hub or config.hub.inner) as publisher:
-            FusionNode(pipeline, inbox, publisher, predicts_to_now=config.fusion.predict_to_now).run()
+        publisher = Publisher(given.hub or config.hub.inner)
     except (ConfigError, CalibrationError, LifterError, WireError) as error:
         print(f"fusion: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        return 0
+    try:  # from here on a fault is ours, and whoever started this process starts it again
+        with inbox, publisher:
+            FusionNode(pipeline, inbox, publisher, predicts_to_now=config.fusion.predict_to_now).run()
+    except KeyboardInterrupt:
         pass
     return 0
+
+
+def _prepared(config: Config) -> FusionPipeline:
+    """The pipeline of a configuration, compiled."""
+    rig = None if config.calibration is None else load_rig(config.calibration)
+    skeleton = SKELETONS[config.detector.skeleton]
+    lifter = load(skeleton=skeleton) if config.fusion.lift else None
+    pipeline = FusionPipeline(rig, tuple(config.cameras), config.fusion, skeleton, config.crop_offset_px, lifter=lifter)
+    if IS_KEPT:
+        compile_kernels(_say)
+    else:
+        _say(NOT_KEPT)
+    pipeline.warm_up()
+    return pipeline
 
 
 def _say(line: str) -> None:
