@@ -18,6 +18,7 @@ F64 = npt.NDArray[np.float64]
 NS = 1e-9
 DEPTH_SHARE = 0.03  # of the distance: how wrong it is by the size of a person alone, measured on captured motion …
 DEPTH_SHARE_UNLIFTED = 0.1  # … or by the lengths of its bones without a lifter …
+GUESS_SIGMA_M = 0.025  # per axis, of a joint that one view or none sees: lifts err alike from tick to tick, too
 DEPTH_FADES_S = 0.4  # … and how fast it gets there, when the other views are lost
 
 
@@ -45,6 +46,7 @@ class Person:
         self._settling = Settling(self._tree.n_shown)
         self.seen_ns: int | None = None
         self._alone_s = np.inf  # seen by one camera for so long
+        self._guessed_s = np.zeros(self._tree.n_shown)  # since two views saw each joint
         self.n_contradicted = 0  # ticks running in which most views had the body the other way round
         self._foreseen: tuple[int, Foreseen] | None = None
 
@@ -76,6 +78,8 @@ class Person:
         n = self._tree.n_shown
         joints_m, sigma_m = to_show.joints_m[m, :n], _sigma(to_show.covariance[m, :n])
         sigma_m = np.hypot(sigma_m, self._depth_sigma_m(since_s, fused.only_from_m[m], bool(fused.lifted[m])))
+        self._guessed_s = np.where(fused.used[m].sum(0) >= 2, 0.0, self._guessed_s + since_s)
+        sigma_m = np.hypot(sigma_m, GUESS_SIGMA_M * (1.0 - np.exp(-self._guessed_s / DEPTH_FADES_S)))
         if self._settings.kind == "kalman" and was_shown:
             joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, fused.used[m].sum(0))
             sigma_m = np.sqrt(sigma_m**2 + off_m**2 / 3)
