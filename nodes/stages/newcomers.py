@@ -6,6 +6,7 @@ agree by chance now and then: a body has a person's size and bones, and most of 
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -67,7 +68,7 @@ def find_newcomers(
     if here.sum() == 1:
         return _singles(free, len(skeleton.joints))
     if free.any(axis=1).sum() < 2:
-        return _gathered([], len(free), len(skeleton.joints), free)
+        return _nobody(len(free), len(skeleton.joints))
     scene = make_scene(rig, detected, skeleton, min_confidence)
     pairs, distances = kernel.pair_scores(scene, free)
     order = np.argsort(-pairs[:, 5], kind="stable")
@@ -98,6 +99,12 @@ def _singles(free: Flags, n_joints: int) -> Newcomers:
     unknown = np.full((n, n_joints), np.inf)
     as_is, crowd = np.zeros(who.shape, dtype=np.bool_), np.full(n, float(n))
     return Newcomers(who, as_is, nowhere, unknown, np.full(n, np.nan), crowd)
+
+
+@cache
+def _nobody(n_cameras: int, n_joints: int) -> Newcomers:
+    """The usual case."""
+    return _gathered([], n_cameras, n_joints, np.zeros((n_cameras, 0), dtype=np.bool_))
 
 
 def _gathered(found: list[kernel.Group], n_cameras: int, n_joints: int, free: Flags) -> Newcomers:

@@ -24,7 +24,7 @@ from nodes.stages.fuse import Fuser
 from nodes.stages.health import HealthLedger
 from nodes.stages.matching import Detected
 from nodes.stages.root_relative import root_relative
-from nodes.stages.synchroniser import Synchroniser, Tick, View
+from nodes.stages.synchroniser import Synchroniser, Tick
 from nodes.wire.messages import (
     CameraHealth,
     Expected,
@@ -242,15 +242,21 @@ class FusionPipeline:
         most = max((len(view.confidence) for view in views if view), default=0)
         shape = (len(views), max(most, 1), len(self._skeleton.joints))
         keypoints_px, confidence = np.full((*shape, 2), np.nan), np.zeros(shape)
-        asked_ids = np.full(shape[:2], -1)
+        asked_ids, size_wh = np.full(shape[:2], -1), np.ones((len(views), 1, 1, 2))
         for c, view in enumerate(views):
             if view is None:
                 continue
-            believed = _near_the_picture(view)
-            keypoints_px[c, : len(believed)] = np.where(believed[..., None], view.keypoints_px, np.nan)
-            confidence[c, : len(believed)] = np.where(believed, view.confidence, 0.0)
-            if len(view.asked_ids) == len(believed):
-                asked_ids[c, : len(believed)] = view.asked_ids
+            count = len(view.confidence)
+            keypoints_px[c, :count], confidence[c, :count], size_wh[c] = (
+                view.keypoints_px,
+                view.confidence,
+                view.size_wh,
+            )
+            if len(view.asked_ids) == count:
+                asked_ids[c, :count] = view.asked_ids
+        # Detectors guess a little beyond the border, no more than a picture's size; NaN compares false.
+        believed = ((keypoints_px >= -size_wh) & (keypoints_px <= 2 * size_wh)).all(axis=-1) & np.isfinite(confidence)
+        keypoints_px[~believed], confidence[~believed] = np.nan, 0.0
         return Detected(self._delivered.rays(keypoints_px), confidence, asked_ids)
 
     def _seen_m(self) -> npt.NDArray[np.float64]:
@@ -300,10 +306,3 @@ def _only(detected: Detected, cameras: npt.NDArray[np.bool_]) -> Detected:
         return detected
     rays = np.where(sees[..., None], detected.rays, np.nan)
     return Detected(rays, np.where(sees, detected.confidence, 0.0), detected.asked_ids)
-
-
-def _near_the_picture(view: View) -> npt.NDArray[np.bool_]:
-    """(P, J): joints that can be meant: detectors guess a little beyond the border, no more than a picture's size."""
-    size_wh = np.array(view.size_wh, dtype=np.float32)
-    inside = (view.keypoints_px >= -size_wh) & (view.keypoints_px <= 2 * size_wh)
-    return np.asarray(inside.all(axis=-1) & np.isfinite(view.confidence))
