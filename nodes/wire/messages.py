@@ -34,7 +34,7 @@ class Origin(IntEnum):
     ABSENT = 0
     TRIANGULATED = 1  # seen by two views or more
     FUSED = 2  # views and lifts together
-    LIFTED = 3  # one view and the lifter
+    LIFTED = 3  # one view or none, and the lifter
     PREDICTED = 4  # no view: carried on by its motion
 
 
