@@ -117,8 +117,8 @@ def test_sigma_relative_to_the_hips_leaves_out_what_all_joints_share():
     joints_m = np.random.default_rng(0).normal(0, 1, (33, 3))
     own_m = np.linspace(0.0, 0.2, 33)
     own_m[HIPS] = 0.0
-    relative = root_relative(Estimate(joints_m, np.hypot(0.5, own_m)), MEDIAPIPE33)
+    relative = root_relative(Estimate(joints_m, np.hypot(0.5, own_m), np.zeros(33)), MEDIAPIPE33)
     np.testing.assert_allclose(relative.sigma_m, np.hypot(own_m, LEAST_SIGMA_M), atol=1e-9)
     unknown = joints_m.copy()
     unknown[HIPS[0]] = np.nan
-    assert np.isnan(root_relative(Estimate(unknown, np.full(33, 0.1)), MEDIAPIPE33).joints_m).all()
+    assert np.isnan(root_relative(Estimate(unknown, np.full(33, 0.1), np.zeros(33)), MEDIAPIPE33).joints_m).all()

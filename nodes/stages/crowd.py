@@ -30,6 +30,7 @@ Bools = npt.NDArray[np.bool_]
 
 NS = 1e-9
 PROVEN_NS = 1_000_000_000  # whoever has been followed for so long was not born the wrong way round …
+LONE_S = 0.2  # seen by one view for longer, somebody may stand farther off than the views' gates reach
 MOST_DOUBT_M = 0.2  # sigma in the search for somebody; with more, anybody would be taken for him
 CONTRADICTED = 15  # … unless most views say so at so many ticks running
 ODD = "what it sees is nobody whom the other cameras see: somebody else, or it was moved"
@@ -104,8 +105,29 @@ class Crowd:
         matched = match_tracks(rig, detected, predicted, self._skeleton, sure)
         free = matched.free & (len(keys) < MAX_PEOPLE)  # more than can be told are not followed
         new = find_newcomers(rig, detected, free, self._skeleton, present, sure)
-        who = np.concatenate([matched.who, new.who])
+        followed, new = self._joined(detected, keys, predicted, matched.who, new)
+        who = np.concatenate([followed, new.who])
         return _Cast(keys, predicted, matched.free, new, who, self._reunited(captured_ns, detected, new))
+
+    def _joined(
+        self, detected: Detected, keys: tuple[int, ...], predicted: Predicted, who: Ints, new: Newcomers
+    ) -> tuple[Ints, Newcomers]:
+        """Newcomers who are somebody whom one view alone has shown for a while, farther off than was thought.
+
+        The detections (K, C) of those followed, and the newcomers who remain.
+        """
+        alone_s = np.array([self._people[key].alone_s for key in keys])
+        lone = np.flatnonzero(((who >= 0).sum(axis=1) <= 1) & (alone_s > LONE_S))
+        if not len(lone) or not len(new.who):
+            return who, new
+        unseen_s = np.minimum(alone_s[lone], 1.0)
+        back = reunite(self._fuser.arrays, detected, new, predicted.joints_m[lone], unseen_s, self._skeleton)
+        joined = (back >= 0) & ~new.mirrored.any(axis=1)
+        who = who.copy()
+        for n in np.flatnonzero(joined):
+            k = lone[back[n]]
+            who[k] = np.where(new.who[n] >= 0, new.who[n], who[k])
+        return who, new.only(~joined)
 
     def _reunited(self, captured_ns: int, detected: Detected, new: Newcomers) -> Ints:
         """Per newcomer the key of somebody remembered, -1 for somebody new."""

@@ -44,6 +44,10 @@ class Newcomers:
         """(N,) nobody else was free in any of its views."""
         return np.asarray(self.crowd <= 1)
 
+    def only(self, which: Flags) -> "Newcomers":
+        """Those of which (N,) is true."""
+        return Newcomers(*(values[which] for values in vars(self).values()))
+
     @property
     def n_views(self) -> Ints:
         """(N,) how many views each one is seen by."""

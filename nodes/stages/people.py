@@ -24,10 +24,14 @@ DEPTH_FADES_S = 0.4  # … and how fast it gets there, when the other views are 
 
 @dataclass(frozen=True)
 class Estimate:
-    """One person as shown: joints_m (J, 3), NaN where absent, and sigma_m (J,), the root of the mean variance."""
+    """One person as shown: joints_m (J, 3), NaN where absent, and sigma_m (J,), the root of the mean variance.
+
+    off_m: (J,) how far what is shown still glides beside what is known; part of sigma_m.
+    """
 
     joints_m: F64
     sigma_m: F64
+    off_m: F64
 
 
 class Person:
@@ -45,7 +49,7 @@ class Person:
         self._one_euro = OneEuro(self._settings, self._tree.n_shown) if self._settings.kind == "one_euro" else None
         self._settling = Settling(self._tree.n_shown)
         self.seen_ns: int | None = None
-        self._alone_s = np.inf  # seen by one camera for so long
+        self.alone_s = np.inf  # seen by one camera for so long
         self._guessed_s = np.zeros(self._tree.n_shown)  # since two views saw each joint
         self.n_contradicted = 0  # ticks running in which most views had the body the other way round
         self._foreseen: tuple[int, Foreseen] | None = None
@@ -80,18 +84,19 @@ class Person:
         sigma_m = np.hypot(sigma_m, self._depth_sigma_m(since_s, fused.only_from_m[m], bool(fused.lifted[m])))
         self._guessed_s = np.where(fused.used[m].sum(0) >= 2, 0.0, self._guessed_s + since_s)
         sigma_m = np.hypot(sigma_m, GUESS_SIGMA_M * (1.0 - np.exp(-self._guessed_s / DEPTH_FADES_S)))
+        off_m = np.zeros(n)
         if self._settings.kind == "kalman" and was_shown:
             joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, fused.used[m].sum(0))
             sigma_m = np.sqrt(sigma_m**2 + off_m**2 / 3)
         elif self._one_euro is not None:
             joints_m = self._one_euro.smooth(captured_ns, joints_m)
-        return Estimate(joints_m, sigma_m)
+        return Estimate(joints_m, sigma_m, off_m)
 
     def _depth_sigma_m(self, since_s: float, only_from_m: float, lifted: bool) -> float:
         """What the covariance does not know, per axis: by size the distance is wrong in the same way at every tick."""
-        self._alone_s = self._alone_s + since_s if only_from_m > 0 else 0.0
+        self.alone_s = self.alone_s + since_s if only_from_m > 0 else 0.0
         share = DEPTH_SHARE if lifted else DEPTH_SHARE_UNLIFTED
-        return float(share * only_from_m * (1.0 - np.exp(-self._alone_s / DEPTH_FADES_S)) / np.sqrt(3.0))
+        return float(share * only_from_m * (1.0 - np.exp(-self.alone_s / DEPTH_FADES_S)) / np.sqrt(3.0))
 
     def velocity_m_s(self, captured_ns: int) -> F64:
         """(J, 3) of the joints that are shown."""
@@ -100,7 +105,7 @@ class Person:
     def carry_on(self, captured_ns: int) -> Estimate:
         """What to show of somebody who is not seen."""
         foreseen, n = self.foresee(captured_ns), self._tree.n_shown
-        return Estimate(self._settling.keep(foreseen.joints_m[:n]), _sigma(foreseen.covariance[:n]))
+        return Estimate(self._settling.keep(foreseen.joints_m[:n]), _sigma(foreseen.covariance[:n]), np.zeros(n))
 
 
 def known_of(people: Sequence[Person | None], captured_ns: int, tree: BodyTree, expects: bool = True) -> Known:

@@ -271,7 +271,8 @@ class FusionPipeline:
         """In the words of the message; None for somebody of whom too little is known."""
         estimate = root_relative(shown.estimate, self._skeleton) if self._is_nominal else shown.estimate
         joints_m, sigma_m = estimate.joints_m, estimate.sigma_m
-        there = np.isfinite(joints_m).all(axis=1) & (sigma_m <= self._settings.people.max_sigma_m)
+        known_m = np.sqrt(np.maximum(sigma_m**2 - estimate.off_m**2 / 3, 0.0))  # a joint that glides is known, too
+        there = np.isfinite(joints_m).all(axis=1) & (known_m <= self._settings.people.max_sigma_m)
         if there.sum() < MIN_JOINTS:
             return None
         n_views = shown.used.sum(axis=0)

@@ -32,8 +32,9 @@ def reunite(
         return np.full(n_new, -1)
     away_m, ratio = _differences(rig, detected, newcomers, expected_m, skeleton)
     gate_m = NEAR_M + WANDER_M_S * unseen_s
-    cost = (away_m / gate_m) ** 2 + (np.log(ratio) / (2 * SIZE_SIGMA)) ** 2
-    possible = (away_m <= gate_m) & (np.abs(np.log(ratio)) <= 2 * SIZE_SIGMA)  # NaN is not possible
+    size = np.log(np.where(ratio > 0, ratio, np.nan))
+    cost = (away_m / gate_m) ** 2 + (size / (2 * SIZE_SIGMA)) ** 2
+    possible = (away_m <= gate_m) & (np.abs(size) <= 2 * SIZE_SIGMA)  # NaN is not possible
     new, old = linear_sum_assignment(np.where(possible, cost, IMPOSSIBLE))
     result = np.full(n_new, -1)
     real = possible[new, old]
@@ -68,7 +69,9 @@ def _in_space(joints_m: F64, expected_m: F64, skeleton: Skeleton) -> tuple[F64, 
     both = np.isfinite(length) & np.isfinite(expected)
     total, total_expected = np.where(both, length, 0.0).sum(axis=1), np.where(both, expected, 0.0).sum(axis=1)
     enough = both.sum(axis=1) >= MIN_BONES
-    return np.linalg.norm(middle, axis=-1), np.where(enough, total / np.where(enough, total_expected, 1.0), np.nan)
+    return np.linalg.norm(middle, axis=-1), np.where(
+        enough & (total > 0), total / np.where(enough, total_expected, 1.0), np.nan
+    )
 
 
 def _in_view(T_cam_world: F64, rays: F64, expected_m: F64) -> tuple[F64, F64]:
