@@ -46,8 +46,8 @@ class Seen:
 class Known:
     """What is known of M people before looking, for the N joints of the body tree; information 0 where nothing is.
 
-    expected: where they are expected (person_Expected). length_m, length_information (M, N): of bones. since_s
-    (M,): since they were last seen, inf for new people.
+    expected: where they are expected (`person_problem.Expected`). length_m, length_information (M, N): of bones.
+    since_s (M,): since they were last seen, inf for new people.
     """
 
     expected: Expected

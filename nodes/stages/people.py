@@ -18,8 +18,8 @@ F64 = npt.NDArray[np.float64]
 NS = 1e-9
 DEPTH_SHARE = 0.03  # of the distance: how wrong it is by the size of a person alone, measured on captured motion …
 DEPTH_SHARE_UNLIFTED = 0.1  # … or by the lengths of its bones without a lifter …
-GUESS_SIGMA_M = 0.025  # per axis, of a joint that one view or none sees: lifts err alike from tick to tick, too
 DEPTH_FADES_S = 0.4  # … and how fast it gets there, when the other views are lost
+GUESS_SIGMA_M = 0.025  # per axis, of a joint that one view or none sees: lifts err alike from tick to tick, too
 
 
 @dataclass(frozen=True)
@@ -67,30 +67,34 @@ class Person:
         """
         foreseen = self.foresee(captured_ns)
         self._foreseen = None
-        n_views = np.zeros(len(self._tree.names), dtype=np.int64)
-        n_views[: self._tree.n_shown] = fused.used[m].sum(0)
-        middle = np.flatnonzero(self._tree.middle[:, 0] >= 0)
-        n_views[middle] = n_views[self._tree.middle[middle]].min(axis=1)
-        alone = (self._tree.lifted < 0) | ~fused.lifted[m]  # no lift speaks for it
-        # What one view sees and neither lift nor length holds must not be carried on: its distance would run away.
-        loose = alone & (n_views < 2) & (self.bones.information == 0) & (self._tree.parent >= 0)
-        joints_m = np.where(loose[:, None], np.nan, fused.joints_m[m])
-        self._kalman.correct(captured_ns, joints_m, fused.bone_covariance[m], fused.surprise[m], alone & (n_views == 0))
-        self.bones.learn(fused.bone_m[m], fused.bone_variance[m])
+        n, n_views = self._tree.n_shown, fused.used[m].sum(0)
+        self._follow(captured_ns, fused, m, n_views)
         since_s = 0.0 if self.seen_ns is None else (captured_ns - self.seen_ns) * NS
         self.seen_ns = captured_ns
-        n = self._tree.n_shown
         joints_m, sigma_m = to_show.joints_m[m, :n], _sigma(to_show.covariance[m, :n])
         sigma_m = np.hypot(sigma_m, self._depth_sigma_m(since_s, fused.only_from_m[m], bool(fused.lifted[m])))
-        self._guessed_s = np.where(fused.used[m].sum(0) >= 2, 0.0, self._guessed_s + since_s)
+        self._guessed_s = np.where(n_views >= 2, 0.0, self._guessed_s + since_s)
         sigma_m = np.hypot(sigma_m, GUESS_SIGMA_M * (1.0 - np.exp(-self._guessed_s / DEPTH_FADES_S)))
         off_m = np.zeros(n)
         if self._settings.kind == "kalman" and was_shown:
-            joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, fused.used[m].sum(0))
+            joints_m, off_m = self._settling.settle(since_s, foreseen.joints_m[:n], joints_m, n_views)
             sigma_m = np.sqrt(sigma_m**2 + off_m**2 / 3)
         elif self._one_euro is not None:
             joints_m = self._one_euro.smooth(captured_ns, joints_m)
         return Estimate(joints_m, sigma_m, off_m)
+
+    def _follow(self, captured_ns: int, fused: Fused, m: int, n_views: npt.NDArray[np.int64]) -> None:
+        """Let motion and bones take over row m; n_views: (J,) that count."""
+        of_tree = np.zeros(len(self._tree.names), dtype=np.int64)
+        of_tree[: self._tree.n_shown] = n_views
+        middle = np.flatnonzero(self._tree.middle[:, 0] >= 0)
+        of_tree[middle] = of_tree[self._tree.middle[middle]].min(axis=1)
+        alone = (self._tree.lifted < 0) | ~fused.lifted[m]  # no lift speaks for it
+        # What one view sees and neither lift nor length holds must not be carried on: its distance would run away.
+        loose = alone & (of_tree < 2) & (self.bones.information == 0) & (self._tree.parent >= 0)
+        joints_m = np.where(loose[:, None], np.nan, fused.joints_m[m])
+        self._kalman.correct(captured_ns, joints_m, fused.bone_covariance[m], fused.surprise[m], alone & (of_tree == 0))
+        self.bones.learn(fused.bone_m[m], fused.bone_variance[m])
 
     def _depth_sigma_m(self, since_s: float, only_from_m: float, lifted: bool) -> float:
         """What the covariance does not know, per axis: by size the distance is wrong in the same way at every tick."""
