@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from nodes.system.machine import machine, versions
+from nodes.machine import machine, versions
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from benchmarks.scenes import Faults, landmarks_at, observe, random_rig
 from calibration.rig import CameraRig
 from calibration.rigid import rotvec_from_rotation
 from calibration.triangulate import RigArrays, triangulate
-from nodes.system.machine import cores
+from nodes.machine import cores
 
 F64 = npt.NDArray[np.float64]
 Method = Callable[[F64], F64]

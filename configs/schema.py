@@ -210,6 +210,16 @@ class Preview(Section):
     width_px: int = Field(320, ge=64, le=1280)
 
 
+class Recording(Section):
+    """Recordings of a live system: docs/sessions.md."""
+
+    folder: FilePath = Field(
+        Path("recordings"), description="of recordings that are asked for over the bus, and of their videos"
+    )
+    codec: Literal["h264", "mjpeg"] = Field("h264", description="of the videos; mjpeg: larger, less work")
+    crf: int = Field(23, ge=0, le=51, description="h264: quality, lower is better and larger; 6 more halve the size")
+
+
 class Config(Section):
     """A live system."""
 
@@ -224,6 +234,7 @@ class Config(Section):
     detector: Detector = Detector()
     fusion: Fusion = Fusion()
     preview: Preview = Preview()
+    recording: Recording = Recording()
     truth: FilePath | None = Field(None, description="exact 3D joints (.npz), for sources that have them")
 
     def model_post_init(self, context: Any) -> None:

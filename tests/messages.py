@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nodes.wire.messages import (
+    About,
     CameraHealth,
     CameraInput,
     Expected,
@@ -19,6 +20,8 @@ from nodes.wire.messages import (
     Pose3D,
     PoseNow,
     Preview,
+    RecorderHealth,
+    RecordRequest,
     Session,
 )
 
@@ -159,6 +162,36 @@ def preview(source: str = "left", seq: int = 7, **changes: Any) -> Preview:
     return Preview(**{**stamps(source, seq), "size_wh": (320, 240), "jpeg": b"\xff\xd8\x00\xff\xd9", **changes})
 
 
+def about(source: str = "run_system", seq: int = 7, **changes: Any) -> About:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "config_yaml": "cameras: {}\n",
+        "rig_name": "rig.toml",
+        "rig_text": "[cam_0]\n",
+        "facts_json": '{"versions": {"numpy": "1.26.4"}}',
+    }
+    return About(**{**content, **changes})
+
+
+def record_request(source: str = "page", seq: int = 7, **changes: Any) -> RecordRequest:
+    return RecordRequest(**{**stamps(source, seq), "action": "start", "name": "walk", "video": True, **changes})
+
+
+def recorder_health(source: str = "recorder", seq: int = 7, **changes: Any) -> RecorderHealth:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "state": "recording",
+        "path": "takes/walk.mcap",
+        "video": True,
+        "began_ns": START_NS,
+        "messages": 1200,
+        "bytes": 600_000,
+        "lost": 2,
+        "note": "2 messages were lost",
+    }
+    return RecorderHealth(**{**content, **changes})
+
+
 SAMPLES: dict[str, Message] = {
     "keypoints": keypoints(),
     "keypoints_of_nobody": keypoints(people=0),
@@ -172,6 +205,11 @@ SAMPLES: dict[str, Message] = {
     "fusion_health": fusion_health(),
     "session": session(),
     "preview": preview(),
+    "camera_health_video": camera_health(video_file="walk.left.mkv", video_frames=240, video_dropped=3),
+    "fusion_health_began": fusion_health(began_source="left", began_ns=START_NS),
+    "about": about(),
+    "record_request": record_request(),
+    "recorder_health": recorder_health(),
 }
 
 

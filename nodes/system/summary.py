@@ -8,7 +8,7 @@ from typing import Any
 
 from nodes.system.camera_figures import CameraFigures
 from nodes.system.figures import Samples
-from nodes.system.machine import machine, versions
+from nodes.machine import machine, versions
 from nodes.system.monitor import Monitor
 
 SUMMARY_VERSION = 1

@@ -125,6 +125,8 @@ class CameraHealth(Message):
 
     asked/granted: size, rate and pixel format; (0, 0), NaN and "" where not asked or not known. frames: detected so
     far. dropped: captured but never detected, because a newer one was there. note: plain words, "" when all is well.
+    video_file: name, without folder, of the video that this node records, "" without one; video_frames: written into
+    it; video_dropped: captured meanwhile and not written, because encoder or disk were too slow.
     """
 
     state: str = wire(Text(choices=("starting", "ready", "streaming", "reconnecting", "ended")))
@@ -139,6 +141,9 @@ class CameraHealth(Message):
     reconnects: int = wire(Integer(0), default=0)
     detect_ms_p50: float = wire(Real(), default=float("nan"))
     note: str = wire(Text(), default="")
+    video_file: str = wire(Text(), default="")
+    video_frames: int = wire(Integer(0), default=0)
+    video_dropped: int = wire(Integer(0), default=0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -165,7 +170,9 @@ class FusionHealth(Message):
     """The fusion node about itself and its inputs, a few times a second.
 
     fused_until_ns: captured_ns of the last tick, 0 before the first; recorded sources pace themselves by it.
-    undecodable: messages dropped because they were not ours, too large or broken, from anybody.
+    undecodable: messages dropped because they were not ours, too large or broken, from anybody. began_source, began_ns:
+    camera and captured_ns of the first keypoints that this fusion took in, "" and 0 before: a recording is fused again
+    from there on, and two different ones tell that fusion was started again meanwhile.
     """
 
     cameras: dict[str, CameraInput] = wire(Table(Part(CameraInput)))
@@ -176,6 +183,8 @@ class FusionHealth(Message):
     fused_until_ns: int = wire(TIME_NS)
     undecodable: int = wire(Integer(0), default=0)
     notes: tuple[str, ...] = wire(Sequence(Text(), 64), default=())
+    began_source: str = wire(Text(), default="")
+    began_ns: int = wire(TIME_NS, default=0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -211,6 +220,52 @@ class Session(Message):
     """
 
     start_ns: int = wire(TIME_NS)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class About(Message):
+    """What a recording needs to explain itself, said again and again by whoever runs the system.
+
+    config_yaml: the whole configuration, every default written out, no passwords; its calibration, if any, is called
+    rig_name. rig_text: that calibration file as it is, "" without one. facts_json: an object with `versions` of the
+    packages, `skeleton` (name, joints, bones) and `lifter` (what it runs on, its weights).
+    """
+
+    config_yaml: str = wire(Text(256 * 1024))
+    rig_name: str = wire(Text(choices=("", "rig.toml", "rig.qca.txt", "rig.xml")), default="")
+    rig_text: str = wire(Text(256 * 1024), default="")
+    facts_json: str = wire(Text(64 * 1024), default="{}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecordRequest(Message):
+    """To the recorder of a running system: begin or end a recording.
+
+    name: of the file, without folder and ending, letters, digits, `.`, `-` and `_`; "": the time of day. It lies in the
+    folder that the configuration names, since a stranger on the bus shall not choose it.
+    """
+
+    action: str = wire(Text(choices=("start", "stop")))
+    name: str = wire(Text(60), default="")
+    video: bool = wire(Flag(), default=False)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecorderHealth(Message):
+    """A recorder about itself, twice a second.
+
+    path: of the file that it writes, or wrote last. video: whether camera nodes record their pictures meanwhile.
+    messages, bytes: written so far. lost: messages that should be there, by the gaps in their seq. note: plain words.
+    """
+
+    state: str = wire(Text(choices=("idle", "starting", "recording", "stopped", "failed")))
+    path: str = wire(Text(1000), default="")
+    video: bool = wire(Flag(), default=False)
+    began_ns: int = wire(TIME_NS, default=0)
+    messages: int = wire(Integer(0), default=0)
+    bytes: int = wire(Integer(0), default=0)
+    lost: int = wire(Integer(0), default=0)
+    note: str = wire(Text(), default="")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from nodes.wire.errors import WireError
 from nodes.wire.messages import (
+    About,
     CameraHealth,
     Expected,
     FusionHealth,
@@ -16,6 +17,8 @@ from nodes.wire.messages import (
     Pose3D,
     PoseNow,
     Preview,
+    RecorderHealth,
+    RecordRequest,
     Session,
     decode,
     encode,
@@ -41,6 +44,9 @@ TOPICS = (
     Topic("camera_health", CameraHealth, expected_hz=4.0, logged=True, newest_only=False),
     Topic("fusion_health", FusionHealth, expected_hz=5.0, logged=True, newest_only=False),
     Topic("session", Session, expected_hz=2.0, logged=True, newest_only=True),
+    Topic("about", About, expected_hz=1.0, logged=False, newest_only=True),
+    Topic("record_request", RecordRequest, expected_hz=0.0, logged=False, newest_only=False),
+    Topic("recorder_health", RecorderHealth, expected_hz=2.0, logged=False, newest_only=True),
     Topic("preview", Preview, expected_hz=5.0, logged=False, newest_only=True),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

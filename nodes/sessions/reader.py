@@ -1,0 +1,198 @@
+"""Reads sessions, whole ones and such as were cut: in the order of the file, from any second on, in constant memory."""
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar, cast
+
+import zstandard
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.records import Channel, Chunk, ChunkIndex
+from mcap.records import Message as Record
+from mcap.stream_reader import breakup_chunk
+
+from calibration.rig import CameraRig
+from configs.schema import Config
+from lifter.skeleton import Skeleton
+from nodes.sessions import about as about_files
+from nodes.sessions.catalogue import BROKEN, RECORD_HEAD, Catalogue, read_attachment, read_catalogue, read_metadata
+from nodes.sessions.errors import SessionError
+from nodes.sessions.logged import Logged
+from nodes.sessions.writer import CONFIG_FILE, FACTS_FILE, PROFILE
+from nodes.wire.errors import WireError
+from nodes.wire.messages import SCHEMA_VERSION, About, Keypoints2D, Message
+from nodes.wire.topics import BY_MESSAGE, BY_NAME
+
+M = TypeVar("M", bound=Message)
+UNREADABLE = (McapError, zstandard.ZstdError, struct.error, ValueError)
+RIG_FILES = ("rig.toml", "rig.qca.txt", "rig.xml")
+
+
+class SessionReader:
+    """A session that is open. Raises SessionError when it cannot be read.
+
+    is_cut: whether it has no index, because its recorder was ended by force. start_ns, end_ns: log times of the first
+    and the last message. damaged: parts that could not be read, in words. undecodable: messages passed over.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.damaged: list[str] = []
+        self.undecodable = 0
+        if not self.path.is_file():
+            raise SessionError(f"{path} does not exist, or is no file: check the path")
+        try:
+            self._file = self.path.open("rb")
+        except OSError as error:
+            raise SessionError(f"{path} cannot be read: {error.strerror}") from None
+        try:
+            self._found = read_catalogue(self._file)
+            self._refuse_foreign()
+            self.about = self._read_about()
+        except SessionError as error:
+            self._file.close()
+            raise SessionError(f"{path}: {error}") from None
+        except OSError as error:
+            self._file.close()
+            raise SessionError(f"{path} cannot be read: {error.strerror}") from None
+        self.is_cut = self._found.is_cut
+        chunks = self._found.chunks
+        self._ends_ns = [chunk.message_end_time for chunk in chunks]
+        self.start_ns = chunks[0].message_start_time if chunks else 0
+        self.end_ns = chunks[-1].message_end_time if chunks else 0
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Of the configuration, else those that keypoints come from."""
+        if self.about is not None:
+            return tuple(self.config().cameras)
+        sources = (channel.topic.partition("/") for channel in self._found.channels.values())
+        name = BY_MESSAGE[Keypoints2D].name
+        return tuple(source for topic, _, source in sources if topic == name)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Messages by topic."""
+        found = self._found
+        return {channel.topic: found.counts.get(number, 0) for number, channel in found.channels.items()}
+
+    def config(self) -> Config:
+        """The configuration that it was recorded with. Raises SessionError."""
+        try:
+            return about_files.config_of(self._told())
+        except SessionError as error:
+            raise SessionError(f"{self.path}: {error}") from None
+
+    def rig(self) -> CameraRig | None:
+        """The calibration that it was recorded with; None for one camera without. Raises SessionError."""
+        try:
+            return about_files.rig_of(self._told())
+        except SessionError as error:
+            raise SessionError(f"{self.path}: {error}") from None
+
+    def skeleton(self) -> Skeleton | None:
+        """Of the keypoints; None where it is not told."""
+        return None if self.about is None else about_files.skeleton_of(self.about)
+
+    def messages(self, *kinds: type[M], from_s: float | None = None, to_s: float | None = None) -> Iterator[M]:
+        """The messages of these kinds, in the order of the file; seconds since start_ns, `to_s` not included.
+
+        What cannot be decoded is passed over and counted.
+        """
+        for logged in self.logged(*kinds, from_s=from_s, to_s=to_s):
+            try:
+                yield cast(M, logged.message())
+            except WireError:
+                self.undecodable += 1
+
+    def logged(
+        self,
+        *kinds: type[Message],
+        from_s: float | None = None,
+        to_s: float | None = None,
+        reverse: bool = False,
+    ) -> Iterator[Logged]:
+        """The same as they stand there; without kinds, all. reverse: the last one first."""
+        from_ns = None if from_s is None else self.start_ns + round(from_s * 1e9)
+        to_ns = None if to_s is None else self.start_ns + round(to_s * 1e9)
+        names = {BY_MESSAGE[kind].name for kind in kinds} or set(BY_NAME)
+        chunks = self._found.chunks[0 if from_ns is None else bisect_left(self._ends_ns, from_ns) :]
+        for index in reversed(chunks) if reverse else chunks:
+            if to_ns is not None and index.message_start_time >= to_ns:
+                if reverse:
+                    continue
+                return
+            records = self._records(index, names)
+            for record in reversed(records) if reverse else records:
+                if (from_ns is None or record.log_ns >= from_ns) and (to_ns is None or record.log_ns < to_ns):
+                    yield record
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> "SessionReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _records(self, index: ChunkIndex, names: set[str]) -> list[Logged]:
+        """The messages of a chunk on these topics."""
+        try:
+            self._file.seek(index.chunk_start_offset + RECORD_HEAD.size)
+            chunk = Chunk.read(ReadDataStream(self._file))
+            records = breakup_chunk(chunk, validate_crc=True)
+        except UNREADABLE as error:
+            at_s = (index.message_start_time - self.start_ns) * 1e-9
+            self.damaged.append(f"damaged at {at_s:.2f} s, {index.uncompressed_size} bytes are passed over: {error}")
+            return []
+        found = []
+        for record in records:
+            if isinstance(record, Channel):  # where other programs put them
+                self._found.channels[record.id] = record
+            elif isinstance(record, Record):
+                topic = self._found.channels[record.channel_id].topic
+                if topic.partition("/")[0] in names:
+                    found.append(Logged(topic, record.log_time, record.publish_time, record.data, record.sequence))
+        return found
+
+    def _told(self) -> About:
+        if self.about is None:
+            raise SessionError(
+                "there is no configuration in it, because its recorder was ended in its first moments or it was not "
+                "recorded by livepose3d"
+            )
+        return self.about
+
+    def _refuse_foreign(self) -> None:
+        found: Catalogue = self._found
+        if found.profile != PROFILE:
+            raise SessionError(f"an MCAP file, but no session of livepose3d: its profile is {found.profile!r}")
+        told = [read_metadata(self._file, index) for index in found.metadata if index.name == PROFILE]
+        schema = told[0].get("schema", "") if told else ""
+        if schema.isdecimal() and int(schema) > SCHEMA_VERSION:
+            raise SessionError(
+                f"it was recorded by livepose3d {told[0].get('version', '')} in schema {schema}, and this one reads up "
+                f"to {SCHEMA_VERSION}: install that version, or a newer one"
+            )
+
+    def _read_about(self) -> About | None:
+        try:
+            texts = {index.name: read_attachment(self._file, index).decode() for index in self._found.attachments}
+        except BROKEN as error:
+            raise SessionError(f"what it says about itself is damaged: {error}") from None
+        if CONFIG_FILE not in texts:
+            return None
+        rig_name = next((name for name in RIG_FILES if name in texts), "")
+        return About(
+            captured_ns=0,
+            published_ns=0,
+            source="session",
+            seq=0,
+            config_yaml=texts[CONFIG_FILE],
+            rig_name=rig_name,
+            rig_text=texts.get(rig_name, ""),
+            facts_json=texts.get(FACTS_FILE, "{}"),
+        )
