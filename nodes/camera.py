@@ -1,6 +1,7 @@
 """One camera: source → detector → Keypoints2D on the bus. `python -m nodes.camera --config F --camera NAME`.
 
-Runs on any machine that reaches the hub. Pictures never leave this process, but for the preview, if switched on.
+Runs on any machine that reaches the hub. Pictures never leave this process, but for the preview, if switched on, and
+the video that it writes on its own machine while a recorder asks for it.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from nodes.playback import FusionFollower, wait_for_start
 from nodes.preview import PreviewMaker
 from nodes.sources.opening import open_source
 from nodes.sources.source import Frame, SourceError
+from nodes.video_writer import CameraVideo
 from nodes.wire.bus import Publisher, latest, now_ns
 from nodes.wire.errors import WireError
 from nodes.wire.messages import Expected, Keypoints2D
@@ -35,13 +38,15 @@ TAKE_TIMEOUT_S = 0.1
 
 @dataclass(frozen=True)
 class Options:
-    """What this camera node was asked to do. start_ns: time zero of a recording; None: ask the running system."""
+    """What this camera node was asked to do. start_ns: time zero of a recording; None: ask the running system.
+    video_folder: where its video goes when a recorder asks for one."""
 
     config: schema.Config
     camera: str
     hub_inner: str
     hub_outer: str
     start_ns: int | None
+    video_folder: Path
 
     @property
     def source(self) -> schema.Source:
@@ -85,6 +90,7 @@ class CameraNode:
         self._ledger = CameraLedger(options.camera, options.source)
         self._preview = PreviewMaker(options.camera, options.config.preview)
         self._capture: Capture | None = None
+        self._video = CameraVideo(options.camera, options.video_folder, options.config.recording, options.hub_outer)
         self._feedback = Feedback(options.camera, options.hub_outer) if options.config.detector.feedback else None
         self._health_due_ns = 0
         self._sent = 0
@@ -95,7 +101,11 @@ class CameraNode:
         source, name, config = self._options.source, self._options.camera, self._options.config
         rig = load_rig(config.calibration) if config.calibration and isinstance(source, schema.VirtualSource) else None
         follower = FusionFollower(name, self._options.hub_outer) if self._options.is_lossless else None
-        self._capture = Capture(lambda: open_source(name, source, rig, start_ns), lossless=follower is not None)
+        self._capture = Capture(
+            lambda: open_source(name, source, rig, start_ns),
+            lossless=follower is not None,
+            on_frame=self._video.take_frame,
+        )
         try:
             self._work_off(self._capture, follower)
             self._say_end(follower)
@@ -103,6 +113,7 @@ class CameraNode:
             self._say_health(state="ended", note=str(error))  # nothing more comes: nobody shall wait for it
             raise
         finally:
+            self._video.close()
             self._capture.close()
             for inbox in (follower, self._feedback):
                 if inbox:
@@ -174,13 +185,14 @@ class CameraNode:
 
     def _say_health(self, state: str = "", note: str = "") -> None:
         moment_ns = now_ns()
+        status = self._capture.snapshot() if self._capture else None
+        self._video.follow(status.granted.fps if status and status.granted else 0.0)
         if moment_ns < self._health_due_ns and not state:
             return
         self._health_due_ns = moment_ns + HEALTH_EVERY_NS
-        status = self._capture.snapshot() if self._capture else None
         if status and status.state == "ended" and not state:
             state = "streaming"  # all is read, but its last frames are still to be sent
-        self._publisher.send(self._ledger.health(moment_ns, status, state, note))
+        self._publisher.send(self._ledger.health(moment_ns, status, state, note, self._video.status))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -213,17 +225,24 @@ def _parse(arguments: list[str] | None) -> Options:
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--start-ns", type=int, help="when recorded and virtual sources begin, ns since the epoch (now)")
     start.add_argument("--wait-for-start", action="store_true", help="let the running system say when they begin")
+    parser.add_argument(
+        "--video-folder",
+        type=Path,
+        help="where videos of recordings go (default: the configuration's recording.folder)",
+    )
     given = parser.parse_args(arguments)
     config = load_config(given.config)
     if given.camera not in config.cameras:
         raise ConfigError(f"{given.config}: no camera {given.camera!r}; it has {', '.join(config.cameras)}")
     start_ns = given.start_ns if given.start_ns is not None else time.time_ns()
+    video_folder: Path = given.video_folder or config.recording.folder
     return Options(
         config=config,
         camera=given.camera,
         hub_inner=given.hub or config.hub.inner,
         hub_outer=given.hub_outer or config.hub.outer,
         start_ns=None if given.wait_for_start else start_ns,
+        video_folder=video_folder,
     )
 
 

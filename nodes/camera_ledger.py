@@ -7,10 +7,13 @@ import numpy as np
 
 from configs import schema
 from nodes.capture import CaptureStatus
+from nodes.video_writer import VideoStatus
 from nodes.wire.messages import CameraHealth
 
 WINDOW = 90  # frames that rate and detector time are told over
 RATE_TOLERANCE = 0.1  # a granted rate within 10 % of the one asked for is what was asked for
+
+NO_VIDEO = VideoStatus()
 
 
 class CameraLedger:
@@ -37,10 +40,18 @@ class CameraLedger:
     def frames(self) -> int:
         return self._frames
 
-    def health(self, now_ns: int, status: CaptureStatus | None, state: str = "", note: str = "") -> CameraHealth:
+    def health(
+        self,
+        now_ns: int,
+        status: CaptureStatus | None,
+        state: str = "",
+        note: str = "",
+        video: VideoStatus = NO_VIDEO,
+    ) -> CameraHealth:
         """The health message of this moment; `state` and `note` override the capture's."""
         granted = status.granted if status else None
         size_wh = self._picture_wh if self._picture_wh[0] else (granted.size_wh if granted else (0, 0))
+        mine = (status.note if status else "") or self._mismatch(size_wh, granted.fps if granted else 0)
         message = CameraHealth(
             captured_ns=now_ns,
             published_ns=0,
@@ -57,9 +68,10 @@ class CameraLedger:
             dropped=status.dropped if status else 0,
             reconnects=status.reconnects if status else 0,
             detect_ms_p50=float(np.median(self._detect_ns)) / 1e6 if self._detect_ns else math.nan,
-            note=(note or (status.note if status else "") or self._mismatch(size_wh, granted.fps if granted else 0))[
-                :500
-            ],
+            note="; ".join(filter(None, (video.note, note or mine)))[:500],
+            video_file=video.file,
+            video_frames=video.frames,
+            video_dropped=video.dropped,
         )
         self._seq += 1
         return message

@@ -76,13 +76,21 @@ class Capture:
     """Reads from the source that `open_source` opens. With `lossless`, reading waits until the frames were taken.
 
     SourceError means lost, and the source is opened again; any other exception is a mistake, ends the capture and is
-    raised by `take`, as is a SourceError while reading losslessly, since opening again would repeat frames.
+    raised by `take`, as is a SourceError while reading losslessly, since opening again would repeat frames. `on_frame`
+    is shown every frame that is read, also those that nobody takes: by the reading thread, so it must be quick.
     """
 
-    def __init__(self, open_source: Callable[[], Source], lossless: bool, patience: Patience = Patience()) -> None:
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        lossless: bool,
+        patience: Patience = Patience(),
+        on_frame: Callable[[Frame], None] | None = None,
+    ) -> None:
         self._patience = patience
         self._open_source = open_source
         self._lossless = lossless
+        self._on_frame = on_frame
         self._changed = threading.Condition()
         self._frames: deque[Frame] = deque()
         self._state: State = "starting"
@@ -206,6 +214,8 @@ class Capture:
                 return
             self._state, self._note = "streaming", ""
             self._captured += 1
+            if self._on_frame is not None:
+                self._on_frame(frame)
             if not self._lossless:
                 self._dropped += len(self._frames)
                 self._frames.clear()
