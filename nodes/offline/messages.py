@@ -58,7 +58,7 @@ def messages_of(sequence: Sequence, stream: Stream, max_gap_ns: int) -> Iterator
         if ends:
             yield CameraHealth(**stamps, state="ended")
         else:
-            keypoints_px, confidence = _people(sequence.keypoints[t, c][:, sequence.order])
+            keypoints_px, confidence = people_of(sequence.keypoints[t, c][:, sequence.order])
             yield Keypoints2D(
                 **stamps,
                 skeleton=sequence.skeleton.name,
@@ -83,7 +83,7 @@ def _events(stream: Stream, max_gap_ns: int) -> list[tuple[int, bool, int, int]]
     return sorted(events)
 
 
-def _people(detections: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def people_of(detections: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """keypoints_px (P, J, 2) and confidence (P, J) of the slots (P, J, 3) that anybody is in, the surest if many."""
     x, confidence = detections[..., :2], detections[..., 2]
     seen = np.isfinite(x).all(-1) & (confidence > 0)  # NaN compares false

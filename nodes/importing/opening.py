@@ -1,0 +1,41 @@
+"""The one table from what is given to who imports it."""
+
+from pathlib import Path
+
+from nodes.importing.imported import Given, Imported
+from nodes.sessions.errors import SessionError
+
+KINDS = "a neutral .npz, a project's folder of OpenPose JSON, Caliscope's xy .csv, or one video for each camera"
+
+
+def open_import(what: list[Path], given: Given) -> Imported:
+    """Look at the files and begin to read. Raises SessionError, CalibrationError, ConfigError."""
+    missing = next((path for path in what if not path.exists()), None)
+    if missing is not None:
+        raise SessionError(f"{missing} does not exist: check the path; import reads {KINDS}")
+    first = what[0]
+    if len(what) == 1 and first.is_dir():
+        return _open_folder(first, given)
+    if len(what) == 1 and first.suffix.lower() == ".npz":
+        from nodes.importing.neutral import import_neutral
+
+        return import_neutral(first, given)
+    if len(what) == 1 and first.suffix.lower() == ".csv":
+        from nodes.importing.keypoints_csv import import_csv
+
+        return import_csv(first, given)
+    odd = next((path for path in what if path.is_dir() or path.suffix.lower() in (".npz", ".csv", ".json")), None)
+    if odd is not None:
+        raise SessionError(f"{odd} cannot be imported together with others: import reads {KINDS}")
+    from nodes.importing.videos import import_videos
+
+    return import_videos(what, given)
+
+
+def _open_folder(folder: Path, given: Given) -> Imported:
+    """Of JSON files, or of videos."""
+    from nodes.importing.openpose import import_openpose, is_project
+    from nodes.importing.videos import import_videos, videos_in
+
+    videos = videos_in(folder)
+    return import_videos(videos, given) if videos and not is_project(folder) else import_openpose(folder, given)
