@@ -26,7 +26,7 @@ from benchmarks.report import Report, parser, refuse
 from configs.load import load_config
 from nodes.wire.bus import Subscription, every
 from nodes.wire.messages import FusionHealth, Message, Pose3D
-from run_system import demo_config
+from nodes.commands.live import demo_config
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE_S = 120.0  # a first run compiles fusion's kernels

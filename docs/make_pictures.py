@@ -28,6 +28,7 @@ from calibration.rig_file import load_rig
 from configs.load import load_config
 from configs.schema import Config, VideoSource
 from lifter.skeleton import MEDIAPIPE33
+from nodes.commands.live import demo_config
 from nodes.detect.opening import open_detector
 from nodes.sources.video_file import VideoFile
 from nodes.stages.pipeline import FusionPipeline
@@ -38,7 +39,7 @@ from nodes.system.prepare import prepare
 from nodes.system.process_table import expand
 from nodes.system.status_table import PlainLines, render
 from nodes.wire.messages import Keypoints2D, Origin, Pose3D
-from run_system import TABLE, demo_config
+from run_system import TABLE
 
 F64 = npt.NDArray[np.float64]
 Picture = npt.NDArray[np.uint8]

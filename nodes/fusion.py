@@ -1,4 +1,4 @@
-"""Fusion: keypoints of all cameras in, 3D poses out. `python -m nodes.fusion --config F`.
+"""Fusion: keypoints of all cameras in, 3D poses out. `python -m nodes.fusion --config F`, or `--session S.mcap`.
 
 A thin loop around `FusionPipeline`, which does the thinking and reads no clock.
 """
@@ -15,9 +15,10 @@ from configs.errors import ConfigError
 from configs.load import load_config
 from configs.schema import Config
 from lifter.errors import LifterError
-from lifter.runtime import load
-from lifter.skeleton import SKELETONS
 from nodes.compiling import NOT_KEPT, compile_kernels
+from nodes.fusing import live_pipeline, recorded_pipeline
+from nodes.sessions.errors import SessionError
+from nodes.sessions.reader import SessionReader
 from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.bus import Publisher, Subscription, every, now_ns
 from nodes.wire.errors import WireError
@@ -86,17 +87,19 @@ class FusionNode:
 def main(arguments: list[str] | None = None) -> int:
     """Run the fusion node; 0 when interrupted, 2 when something must be mended first."""
     parser = argparse.ArgumentParser(prog="python -m nodes.fusion", description=__doc__)
-    parser.add_argument("--config", required=True, help="the configuration of the whole system")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--config", help="the configuration of the whole system")
+    what.add_argument("--session", help="a recording that is played: configuration and calibration are in it")
     parser.add_argument("--hub", help="the hub's inner address (default: the configuration's)")
     parser.add_argument("--hub-outer", help="the hub's outer address (default: the configuration's)")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        config = load_config(given.config)
-        pipeline = _prepared(config)
+        config, pipeline = _opened(given.config, given.session)
+        _compile(pipeline)
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
         publisher = Publisher(given.hub or config.hub.inner)
-    except (ConfigError, CalibrationError, LifterError, WireError) as error:
+    except (ConfigError, CalibrationError, LifterError, SessionError, WireError) as error:
         print(f"fusion: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -109,18 +112,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _prepared(config: Config) -> FusionPipeline:
-    """The pipeline of a configuration, compiled."""
+def _opened(path: str | None, session_path: str | None) -> tuple[Config, FusionPipeline]:
+    """The configuration, of a file or of a recording, and its pipeline."""
+    if session_path is not None:
+        with SessionReader(session_path) as session:
+            return session.config(), recorded_pipeline(session)
+    config = load_config(path or "")
     rig = None if config.calibration is None else load_rig(config.calibration)
-    skeleton = SKELETONS[config.detector.skeleton]
-    lifter = load(skeleton=skeleton) if config.fusion.lift else None
-    pipeline = FusionPipeline(rig, tuple(config.cameras), config.fusion, skeleton, config.crop_offset_px, lifter=lifter)
+    return config, live_pipeline(config, rig)
+
+
+def _compile(pipeline: FusionPipeline) -> None:
     if IS_KEPT:
         compile_kernels(_say)
     else:
         _say(NOT_KEPT)
     pipeline.warm_up()
-    return pipeline
 
 
 def _say(line: str) -> None:

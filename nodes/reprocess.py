@@ -3,7 +3,6 @@
 The stages are `FusionPipeline`, which reads no clock and no file; here is what feeds it and keeps what it says.
 """
 
-import importlib.util
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,9 +16,7 @@ from configs.errors import ConfigError
 from configs.load import explain
 from configs.schema import Fusion, Section
 from lifter.datasets.errors import DatasetError
-from lifter.errors import LifterError
-from lifter.runtime import Lifter, load
-from lifter.skeleton import Skeleton
+from nodes.fusing import usable_lifter
 from nodes.offline.messages import messages_of, stream_of
 from nodes.offline.result_file import Result, result_of, save_result
 from nodes.offline.sequence import Sequence, load_sequence
@@ -69,7 +66,7 @@ def run(sequence: Sequence, settings: Fusion, use_lifter: bool = True, progress:
     rig, skeleton = sequence.rig, sequence.skeleton
     settings = offline(settings, sequence.fps)
     stream = stream_of(sequence)
-    lifter, told = _lifter(skeleton) if use_lifter else (None, "off")
+    lifter, told = usable_lifter(skeleton) if use_lifter else (None, "off")
     pipeline = FusionPipeline(
         rig, rig.names, settings, skeleton, lifter=lifter, ticks_ns=tuple(stream.ticks_ns.tolist())
     )
@@ -123,16 +120,6 @@ def summary(done: Reprocessed, out: Path) -> str:
         f"{present.any(axis=1).mean():.0%} of the rows, {reported:.1%} of their {joints} joints reported "
         f"({x.skeleton}); lifter: {done.lifter}"
     )
-
-
-def _lifter(skeleton: Skeleton) -> tuple[Lifter | None, str]:
-    if importlib.util.find_spec("onnxruntime") is None:
-        return None, 'none, onnxruntime is not installed: pip install "livepose3d[fusion]"'
-    try:
-        lifter = load(skeleton=skeleton)
-    except LifterError as error:
-        return None, f"none: {error}"
-    return lifter, lifter.runs_on
 
 
 def _refuse_target(path: Path, out: Path) -> None:

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-import run_system
+from nodes.commands.live import demo_config
 from nodes.playback import AHEAD_NS, GONE_NS, QUIET_END_NS, SILENT_NS, STANDSTILL_NS, Pacer
 from nodes.wire.messages import Message, Pose3D
-from tests.live_system import System, all_gone, running
+from tests.live_system import System, all_gone, beginning_of, running
 from tests.numbered_clips import write_clip
 
 START_NS = 1_700_000_000_000_000_000
 FRAME_NS = 40_000_000
 AHEAD = AHEAD_NS // FRAME_NS  # frames
 S = 1_000_000_000
+CLIP_FRAMES = 150  # of the demo's clips
 
 
 def frame_ns(number: int) -> int:
@@ -161,9 +162,13 @@ def test_an_ended_camera_that_never_heard_fusion_leaves(play):
 
 
 def lossless_config(tmp_path: Path, left: Path | None = None) -> str:
-    """Two clips of the demo (14 s, 25 Hz), or another one for `left`; every frame of them, with a tick for each."""
-    folder = run_system.demo_config().parent
-    paths = {"front": folder / "demo/front.mp4", "left": left or folder / "demo/left.mp4"}
+    """Six seconds (25 Hz) of two of the demo's clips, or another one for `left`; every frame, with a tick for each."""
+    folder = demo_config().parent
+    paths = {
+        name: beginning_of(folder / f"demo/{name}.mp4", tmp_path / f"{name}.mp4", CLIP_FRAMES)
+        for name in ("front", "left")
+    }
+    paths |= {"left": left} if left else {}
     cameras = {name: {"source": "video", "path": str(path), "pace": "pipeline"} for name, path in paths.items()}
     synchroniser = {"rate_hz": 25, "deadline_ms": None}
     document = {
@@ -196,7 +201,9 @@ def kill_in_the_middle(system: System, *nodes: str) -> list[Pose3D]:
     assert system.process.wait() == 0, system.log.read_text()
     for node in nodes:
         assert f"{node.removeprefix('nodes.')}: was ended by SIGKILL" in system.log.read_text()
-    return [pose for pose in system.poses() if pose.captured_ns > first[-1]]
+    poses = [pose for pose in system.poses() if pose.captured_ns > first[-1]]
+    assert poses[-1].captured_ns - first[0] > (CLIP_FRAMES - 4) * FRAME_NS, "up to the end of the clips"
+    return poses
 
 
 @pytest.mark.slow
@@ -205,7 +212,7 @@ def test_kill_9_of_a_camera_in_a_lossless_run_costs_no_tick(tmp_path):
         poses = kill_in_the_middle(system, "left")
     times = [(pose.captured_ns - poses[-1].captured_ns) // FRAME_NS for pose in poses]
     assert times == list(range(times[0], 1)), "every tick once, in order"
-    assert len(poses) > 200, "up to the end of the clips"
+    assert len(poses) > 75, "most of what came after"
     assert all(pose.valid for pose in poses), "both cameras in each"
 
 
@@ -216,7 +223,7 @@ def test_kill_9_of_fusion_in_a_lossless_run_costs_what_was_on_its_way(tmp_path):
     times_ns = [pose.captured_ns for pose in poses]
     gaps_ns = [after - before for before, after in itertools.pairwise(times_ns)]
     assert max(gaps_ns) < 2 * AHEAD_NS, "what was sent to the old one, and no more"
-    assert len(poses) > 200, "up to the end of the clips"
+    assert len(poses) > 75, "most of what came after"
     assert sum(pose.valid for pose in poses) > len(poses) - 2 * AHEAD
 
 
@@ -225,7 +232,7 @@ def test_kill_9_of_fusion_when_one_recording_is_over_already(tmp_path):
     short = write_clip(tmp_path / "short.mp4", frames=15, fps=25)
     with running(tmp_path, "live", "--config", lossless_config(tmp_path, short), "--headless") as system:
         poses = kill_in_the_middle(system, "nodes.fusion")
-    assert len(poses) > 200, "up to the end of the longer one"
+    assert len(poses) > 75, "most of the longer one"
     assert all(pose.left_out["left"] == "its recording has ended" for pose in poses)
 
 
@@ -233,7 +240,7 @@ def test_kill_9_of_fusion_when_one_recording_is_over_already(tmp_path):
 def test_kill_9_of_the_hub_in_a_lossless_run_does_not_end_it(tmp_path):
     with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
         poses = kill_in_the_middle(system, "nodes.hub")
-    assert len(poses) > 200, "up to the end of the clips"
+    assert len(poses) > 75, "most of what came after"
     assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD
 
 
@@ -241,5 +248,5 @@ def test_kill_9_of_the_hub_in_a_lossless_run_does_not_end_it(tmp_path):
 def test_kill_9_of_fusion_and_a_camera_together_in_a_lossless_run(tmp_path):
     with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
         poses = kill_in_the_middle(system, "nodes.fusion", "left")
-    assert len(poses) > 200, "up to the end of the clips"
+    assert len(poses) > 75, "most of what came after"
     assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD

@@ -14,13 +14,14 @@ import pytest
 import yaml
 
 import run_system
+from nodes.commands.live import demo_config
 from benchmarks.ports import free_port_pair
 from configs import schema
 from configs.load import load_config
 from nodes.system.prepare import prepare
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
 from tests import messages as make
-from tests.live_system import ROOT, RUN_SYSTEM, System, all_gone, missed_ticks, running
+from tests.live_system import ROOT, RUN_SYSTEM, System, all_gone, beginning_of, missed_ticks, running
 
 S, MS = 1_000_000_000, 1_000_000
 
@@ -40,8 +41,8 @@ def refused(*arguments: str) -> str:
 
 def config_with(tmp_path: Path, **changes: object) -> str:
     """The demo's configuration with other values (None: without the key), paths made absolute."""
-    document = yaml.safe_load(run_system.demo_config().read_text())
-    folder = run_system.demo_config().parent
+    document = yaml.safe_load(demo_config().read_text())
+    folder = demo_config().parent
     for key in ("calibration", "truth"):
         document[key] = str(folder / document[key])
     for camera in document["cameras"].values():
@@ -119,7 +120,7 @@ def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, rec
         record_property("back_s", (back_ns - killed_ns) / 1e9)
         print(f"named after {(named_ns - killed_ns) / 1e9:.2f} s, back after {(back_ns - killed_ns) / 1e9:.2f} s")
         assert "left: was ended by SIGKILL; it starts again in 0.2 s" in system.log.read_text()
-    settings = load_config(run_system.demo_config()).fusion.synchroniser
+    settings = load_config(demo_config()).fusion.synchroniser
     poses = [pose for pose in system.poses() if pose.captured_ns > killed_ns - S]
     assert [pose.seq for pose in poses] == list(range(poses[0].seq, poses[-1].seq + 1)), "the test has heard them all"
     assert missed_ticks(poses, system.frames(), settings) == []
@@ -143,9 +144,13 @@ def test_kill_9_of_fusion_or_of_the_hub_and_the_stream_resumes(tmp_path, module)
 
 @pytest.mark.slow
 def test_recordings_that_do_not_loop_end_the_run_by_themselves(tmp_path):
-    folder = run_system.demo_config().parent
+    folder = demo_config().parent
     cameras = {
-        name: {"source": "video", "path": str(folder / f"demo/{name}.mp4"), "pace": "pipeline"}
+        name: {
+            "source": "video",
+            "path": str(beginning_of(folder / f"demo/{name}.mp4", tmp_path / f"{name}.mp4", 150)),
+            "pace": "pipeline",
+        }
         for name in ("front", "left")
     }
     config = config_with(tmp_path, cameras=cameras, fusion={"synchroniser": {"deadline_ms": None}})

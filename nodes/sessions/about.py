@@ -41,7 +41,7 @@ def about_of(
     facts = {
         "versions": versions(),
         "skeleton": {"name": skeleton.name, "joints": skeleton.joints, "bones": skeleton.bones},
-        "lifter": f"{weights_told() if config.fusion.lift else 'off'} {lifter}".strip(),
+        "lifter": lifter or (weights_told() if config.fusion.lift else "off"),
     }
     name, text = _rig_file(calibration)
     return About(

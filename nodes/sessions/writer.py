@@ -67,6 +67,13 @@ class SessionWriter:
         if logged.kind is Pose3D:
             self._write_scene(logged)
 
+    def put(self, item: Logged | Message, log_ns: int) -> None:
+        """Write either of both."""
+        if isinstance(item, Logged):
+            self.write_logged(item)
+        else:
+            self.write(item, log_ns)
+
     def flush_older(self, now_ns: int) -> None:
         """Write out what has waited for a quarter of a second; for times in which nothing comes."""
         self._container.flush_older(now_ns)

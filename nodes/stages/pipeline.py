@@ -77,6 +77,7 @@ class FusionPipeline:
         self._pose_told: Pose3D | None = None
         self._strangers: dict[str, str] = {}
         self._stream_restarts = 0
+        self._began: tuple[str, int] = ("", 0)  # camera and captured_ns of the first keypoints
 
     def push(self, message: Keypoints2D | CameraHealth) -> list[Pose3D]:
         """Take a message in; the poses, one a tick, that it completed. published_ns is left for the sender to stamp."""
@@ -84,6 +85,8 @@ class FusionPipeline:
             if len(self._strangers) < MAX_STRANGERS:
                 self._strangers[message.source] = "is not in the configuration"
             return []
+        if isinstance(message, Keypoints2D) and not self._began[0]:
+            self._began = (message.source, message.captured_ns)
         if isinstance(message, CameraHealth):
             ticks = self._synchroniser.end(message.source) if message.state == "ended" else []
         elif self._speaks_our_skeleton(message):
@@ -167,6 +170,8 @@ class FusionPipeline:
             fused_until_ns=self._ledger.fused_until_ns,
             undecodable=undecodable,
             notes=tuple(note[:500] for note in notes[:64]),
+            began_source=self._began[0],
+            began_ns=self._began[1],
         )
 
     def _speaks_our_skeleton(self, message: Keypoints2D) -> bool:

@@ -7,9 +7,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 
+from nodes.machine import cores, cpu_name, memory_gib
 from nodes.system.clock import clock_error_ms
 from nodes.system.finding import Finding, fault, news, ok
-from nodes.machine import cores, cpu_name, memory_gib
 from nodes.system.v4l2 import camera_modes, video_devices
 
 FEWEST_CORES, LEAST_MEMORY_GIB = 2, 3.0  # the demo's four detectors take 0.4 GiB each

@@ -3,24 +3,28 @@
 import signal
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import FrameType
 
-from nodes.system.monitor import FUSION, Monitor
+from nodes.system.monitor import FUSION, RECORDER, Monitor
 from nodes.system.process_table import Process
 from nodes.system.restart import FROZEN_NS, frozen
 from nodes.system.status_table import Screen
 from nodes.system.supervisor import Supervisor
 from nodes.wire.bus import Publisher, Subscription, every
-from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, Session
+from nodes.wire.messages import About, CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth, Session
 
 TURN_S = 0.05
 SESSION_PERIOD_NS = 500_000_000
 SESSION_LEAD_NS = 500_000_000  # time for the word to reach every camera before the first frame is due
+ABOUT_PERIOD_NS = 1_000_000_000
+LONGEST_WAIT_FOR_RECORDER_NS = 15_000_000_000
 LONGEST_PREPARATION_NS = 30_000_000_000  # a camera that is not ready by then joins later
 LONGEST_WAIT_FOR_FUSION_NS = 180_000_000_000  # nothing comes without it, and its first run compiles for a minute
 QUIET_END_NS = 2_000_000_000  # no pose for so long after the last camera ended: that was the last
 MOST_PER_TURN = 1000  # messages; a flood must not keep us from watching
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+REPLAY = "replay"
 HUB = "hub"  # the row that everybody speaks through; without it and fusion nothing goes on
 
 
@@ -47,10 +51,19 @@ class StopSignals:
 
 
 class LiveRun:
-    """One run of the processes of a table. `seconds`: how long from the session's start; None until stopped."""
+    """One run of the processes of a table. `seconds`: how long from the session's start; None until stopped.
+
+    about: what recordings of this run explain themselves with. records: nobody shall speak before it is recorded.
+    """
 
     def __init__(
-        self, processes: Sequence[Process], monitor: Monitor, hub: tuple[str, str], seconds: float | None
+        self,
+        processes: Sequence[Process],
+        monitor: Monitor,
+        hub: tuple[str, str],
+        seconds: float | None,
+        about: About | None = None,
+        records: bool = False,
     ) -> None:
         self._processes = processes
         self._monitor = monitor
@@ -59,6 +72,9 @@ class LiveRun:
         self._begun_ns: int | None = None  # monotonic time of the session's start
         self._session_said_ns = 0
         self._session_seq = 0
+        self._about = about
+        self._about_said_ns = 0
+        self._records = records
         self.restarts: dict[str, int] = {}
         self.seconds = 0.0
 
@@ -67,7 +83,7 @@ class LiveRun:
         with (
             StopSignals() as signals,
             screen,
-            every(Pose3D, CameraHealth, FusionHealth, hub_out=self._hub_out) as subscription,
+            every(Pose3D, CameraHealth, FusionHealth, RecorderHealth, hub_out=self._hub_out) as subscription,
             Publisher(self._hub_in) as bus,
         ):
             supervisor = Supervisor(self._processes, screen.say)
@@ -91,7 +107,9 @@ class LiveRun:
         while not stop_asked():
             now_ns = time.monotonic_ns()
             self._listen(subscription)
-            supervisor.ensure_running(now_ns, self._monitor.ended_cameras())
+            waits = self._waits_for_recorder(now_ns - began_ns, screen)
+            supervisor.ensure_running(now_ns, self._work_done(), listeners_only=waits)
+            self._say_about(bus, now_ns)
             self._end_frozen(supervisor, now_ns)
             restarting = supervisor.restarting(self._monitor.last_heard_ns)
             supervisor.let_step_back(self._monitor.streaming_cameras() - restarting)
@@ -110,6 +128,23 @@ class LiveRun:
                 return
             self._monitor.feed(message, time.monotonic_ns())
 
+    def _waits_for_recorder(self, waited_ns: int, screen: Screen) -> bool:
+        """Whether the cameras are held back, so that the recording has all that fusion is told."""
+        recorder = self._monitor.recorder
+        if self._records and recorder is not None and recorder.state != "starting":
+            self._records = False
+        if self._records and waited_ns > LONGEST_WAIT_FOR_RECORDER_NS:
+            screen.say(
+                RECORDER, "does not record yet; the cameras start all the same, and their first moments are lost"
+            )
+            self._records = False
+        return self._records
+
+    def _work_done(self) -> set[str]:
+        """Processes whose end is no fault: cameras at their recording's end, and what plays them when all are there."""
+        ended = self._monitor.ended_cameras()
+        return ended | {REPLAY} if ended >= set(self._monitor.cameras) else ended
+
     def _may_begin(self, waited_ns: int) -> bool:
         if not self._monitor.fusion_heard:
             return waited_ns > LONGEST_WAIT_FOR_FUSION_NS
@@ -118,6 +153,13 @@ class LiveRun:
     def _begin_session(self, now_ns: int) -> None:
         self._begun_ns = now_ns + SESSION_LEAD_NS
         self._monitor.session_start_ns = time.time_ns() + SESSION_LEAD_NS
+
+    def _say_about(self, bus: Publisher, now_ns: int) -> None:
+        if self._about is None or now_ns - self._about_said_ns < ABOUT_PERIOD_NS:
+            return
+        self._about = replace(self._about, captured_ns=time.time_ns(), seq=self._about.seq + 1)
+        bus.send(self._about)
+        self._about_said_ns = now_ns
 
     def _say_session(self, bus: Publisher, now_ns: int) -> None:
         start_ns = self._monitor.session_start_ns

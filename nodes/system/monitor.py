@@ -11,9 +11,10 @@ import numpy as np
 from nodes.system.accuracy import Accuracy, Truth
 from nodes.system.camera_figures import CameraFigures, CameraStatus
 from nodes.system.figures import Samples, Window
-from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, Session
+from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth, Session
 
 FUSION = "fusion"  # the source of poses; others may speak on the bus under names of their own
+RECORDER = "recorder"
 STAGES = frozenset(("interpolate", "queue", "detect", "send", "fuse"))  # of Pose3D; each costs us 512 KiB
 WINDOW_S = 5.0  # what the table tells is about the last seconds
 SILENT_NS = 2_500_000_000  # health comes four times a second, once a second while a camera waits for the start
@@ -27,6 +28,7 @@ class Status:
     """The figures of the last seconds; NaN where nothing is known (yet).
 
     latency: from capture to publication. error_mm: against the truth, where one is configured. notes: plain words.
+    recording: what is recorded, "" when nothing is.
     """
 
     cameras: tuple[CameraStatus, ...]
@@ -40,6 +42,7 @@ class Status:
     error_mm: float
     has_truth: bool
     notes: tuple[str, ...]
+    recording: str = ""
 
 
 class PoseFigures:
@@ -98,6 +101,7 @@ class Monitor:
         self.session_start_ns: int | None = None
         self.last_heard_ns: dict[str, int] = {}  # by process: its last health message
         self._fusion: FusionHealth | None = None
+        self.recorder: RecorderHealth | None = None
         self._latency_ms = Window(WINDOW_S)
         self._error_mm = Window(WINDOW_S)
         self._reprojection_px = Window(WINDOW_S)
@@ -116,6 +120,9 @@ class Monitor:
                 self.last_heard_ns[FUSION] = received_ns
                 for name, camera in self.cameras.items():
                     camera.input = message.cameras.get(name)
+            case RecorderHealth() if message.source == RECORDER:
+                self.recorder = message
+                self.last_heard_ns[RECORDER] = received_ns
             case Session():
                 self.session_start_ns = message.start_ns
 
@@ -162,6 +169,23 @@ class Monitor:
             error_mm=self._error_mm.mean(now_ns),
             has_truth=self.accuracy is not None,
             notes=self._notes(),
+            recording=self._recording(),
+        )
+
+    def _recording(self) -> str:
+        recorder = self.recorder
+        if recorder is None or recorder.state not in ("starting", "recording"):
+            return ""
+        seconds = (recorder.captured_ns - recorder.began_ns) * 1e-9
+        video = f"  videos {self._videos()}" if recorder.video else ""
+        return f"recording {recorder.path}  {seconds:.0f} s  {recorder.bytes / 1e6:.1f} MB{video}"
+
+    def _videos(self) -> str:
+        """How many pictures were written, and how many could not be."""
+        healths = [camera.health for camera in self.cameras.values() if camera.health and camera.health.video_file]
+        dropped = sum(health.video_dropped for health in healths)
+        return f"{sum(health.video_frames for health in healths)} pictures" + (
+            f", {dropped} dropped" if dropped else ""
         )
 
     def _feed_pose(self, pose: Pose3D, received_ns: int) -> None:
@@ -184,8 +208,10 @@ class Monitor:
         return "silent" if now_ns - self.last_heard_ns[FUSION] > SILENT_NS else "running"
 
     def _notes(self) -> tuple[str, ...]:
+        recorder = self.recorder
+        recording = (f"recording: {recorder.note}",) if recorder is not None and recorder.note else ()
         if self._fusion is None:
-            return (FIRST_RUN,) if self.cameras_prepared() else ()
+            return (*recording, FIRST_RUN) if self.cameras_prepared() else recording
         foreign = self._fusion.undecodable
         dropped = (f"{foreign} messages on the bus were broken or not ours; they were dropped",) if foreign else ()
-        return self._fusion.notes + dropped
+        return recording + self._fusion.notes + dropped

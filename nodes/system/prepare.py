@@ -1,6 +1,7 @@
 """Everything that can be refused before a process is started: configuration, calibration, truth, ports, files."""
 
 import importlib
+import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,15 @@ from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
-from configs.schema import Config, VideoSource
+from configs.schema import Config, Hub, VideoSource
 from nodes.ports import holder_of, port_of
+from nodes.sessions.about import about_of
+from nodes.sessions.reader import SessionReader
+from nodes.sessions.target import check_target
 from nodes.system.accuracy import Truth, load_truth
 from nodes.system.process_table import Setup, from_this_machine
 from nodes.wire.errors import WireError
+from nodes.wire.messages import About
 
 
 @dataclass(frozen=True)
@@ -23,21 +28,35 @@ class Prepared:
     setup: Setup
     hub: tuple[str, str]  # inner and outer address, as reached from this machine
     truth: Truth | None
+    about: About
 
 
-def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Prepared:
-    """Read and check everything. Raises ConfigError, CalibrationError or WireError, each with what to do."""
+def prepare(
+    config_path: Path,
+    hub_port: int | None,
+    summary: Path | None,
+    record: Path | None = None,
+    video: bool = False,
+    force: bool = False,
+) -> Prepared:
+    """Read and check everything. Raises ConfigError, CalibrationError, SessionError or WireError, with what to do.
+
+    record: the recording to make; force: in place of one that is there.
+    """
     config = load_config(config_path)
     check_calibration(config)
     check_clips(config)
     check_opencv()
     truth = None if config.truth is None else load_truth(config.truth)
-    if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
-        raise ConfigError(f"--summary {summary}: cannot write into the folder {summary.parent}; make it first")
+    check_recording(record, video)
+    check_summary(summary)
     inner, outer = hub_addresses(config, hub_port)
     for address in (inner, outer):
         check_port(address)
     reached = (from_this_machine(inner), from_this_machine(outer))
+    if record is not None:
+        check_target(record, (), force)
+        record.unlink(missing_ok=True)
     setup = Setup(
         config=_short(config_path),
         cameras=tuple(config.cameras),
@@ -46,8 +65,49 @@ def prepare(config_path: Path, hub_port: int | None, summary: Path | None) -> Pr
         trust_network=config.hub.trust_network,
         told_hub=None if reached == (config.hub.inner, config.hub.outer) else reached,
         by_hand=frozenset(name for name, source in config.cameras.items() if not source.start),
+        record=record,
+        video=video,
+        recordings=config.recording.folder,
     )
-    return Prepared(setup, reached, truth)
+    return Prepared(setup, reached, truth, about_of(config, config.calibration))
+
+
+def prepare_replay(session: Path, play: tuple[str, ...], hub_port: int | None) -> Prepared:
+    """The same for a recording that is played in place of cameras. Raises ConfigError, SessionError or WireError."""
+    with SessionReader(session) as recorded:
+        config, about = recorded.config(), recorded.about
+    assert about is not None  # it has a configuration
+    inner, outer = hub_addresses(config.model_copy(update={"hub": Hub()}), hub_port)
+    for address in (inner, outer):
+        check_port(address)
+    setup = Setup(
+        config=Path(),
+        cameras=tuple(config.cameras),
+        inner=inner,
+        outer=outer,
+        told_hub=(inner, outer),
+        by_hand=frozenset(config.cameras),
+        recordings=config.recording.folder,
+        session=_short(session),
+        play=play,
+    )
+    return Prepared(setup, (inner, outer), None, about)
+
+
+def check_summary(summary: Path | None) -> None:
+    """Raise ConfigError where the summary could not be written at the end."""
+    if summary is not None and not (summary.parent.is_dir() and os.access(summary.parent, os.W_OK)):
+        raise ConfigError(f"--summary {summary}: cannot write into the folder {summary.parent}; make it first")
+
+
+def check_recording(record: Path | None, video: bool) -> None:
+    """Raise ConfigError for what would be noticed after the take only."""
+    if video and record is None:
+        raise ConfigError("--video belongs to a recording: add --record OUT.mcap")
+    if record is not None and record.suffix != ".mcap":
+        raise ConfigError(f"--record {record}: the name of a recording ends in .mcap")
+    if record is not None and importlib.util.find_spec("mcap") is None:
+        raise ConfigError('recordings need the package mcap: pip install "livepose3d[live]"')
 
 
 def check_calibration(config: Config) -> None:

@@ -23,19 +23,26 @@ class Setup:
     trust_network: bool = False
     told_hub: tuple[str, str] | None = None
     by_hand: frozenset[str] = frozenset()
+    record: Path | None = None
+    video: bool = False
+    recordings: Path = Path("recordings")
+    session: Path | None = None
+    play: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Row:
     """One kind of process: module, its arguments, and when it is wanted. `{camera}` in the name: one per camera.
 
-    arguments and wanted are asked with the setup and the camera's name, "" for a row without one.
+    arguments and wanted are asked with the setup and the camera's name, "" for a row without one. listens: it is for
+    what the others say, so it is started before them and ended after them.
     """
 
     name: str
     module: str
     arguments: Callable[[Setup, str], Sequence[str]]
     wanted: Callable[[Setup, str], bool] = lambda _, __: True
+    listens: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Process:
     name: str
     command: tuple[str, ...]
     wanted: bool = True
+    listens: bool = False
 
     def __str__(self) -> str:
         whose = "" if self.wanted else "(not started here) "
@@ -57,7 +65,8 @@ def expand(table: Sequence[Row], setup: Setup) -> tuple[Process, ...]:
     for row in table:
         for camera in setup.cameras if "{camera}" in row.name else ("",):
             command = (sys.executable, "-m", row.module, *row.arguments(setup, camera))
-            processes.append(Process(row.name.format(camera=camera), command, row.wanted(setup, camera)))
+            name, wanted = row.name.format(camera=camera), row.wanted(setup, camera)
+            processes.append(Process(name, command, wanted, row.listens))
     return tuple(processes)
 
 

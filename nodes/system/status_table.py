@@ -100,13 +100,22 @@ def render(status: Status, seconds: float) -> Group:
         table.add_row(*_row(camera))
     of_cameras = [f"{camera.name}: {camera.note}" for camera in status.cameras if camera.note]  # too long for a column
     notes = [Text(note, style="yellow") for note in dict.fromkeys((*of_cameras, *status.notes))]
-    return Group(table, _fusion(status), _quality(status), *notes, Text(f"{seconds:.0f} s  Ctrl-C stops", style="dim"))
+    recording = [Text(status.recording, style="bold red")] if status.recording else []
+    return Group(
+        table,
+        _fusion(status),
+        _quality(status),
+        *recording,
+        *notes,
+        Text(f"{seconds:.0f} s  Ctrl-C stops", style="dim"),
+    )
 
 
 def plain_line(status: Status, seconds: float) -> str:
     """One line for logs and pipes."""
     cameras = ", ".join(f"{camera.name} {_number(camera.fps)} fps{_trouble(camera)}" for camera in status.cameras)
-    return f"{seconds:6.1f} s | {_fusion(status).plain}  {_quality(status).plain} | {cameras}"
+    recording = f" | {status.recording}" if status.recording else ""
+    return f"{seconds:6.1f} s | {_fusion(status).plain}  {_quality(status).plain} | {cameras}{recording}"
 
 
 def _row(camera: CameraStatus) -> tuple[str | Text, ...]:

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from nodes.machine import machine, versions
 from nodes.system.camera_figures import CameraFigures
 from nodes.system.figures import Samples
-from nodes.machine import machine, versions
 from nodes.system.monitor import Monitor
 
 SUMMARY_VERSION = 1

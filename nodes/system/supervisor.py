@@ -68,9 +68,14 @@ class Supervisor:
         """When its last life began."""
         return self._entries[name].state.started_ns
 
-    def ensure_running(self, now_ns: int, work_done: Collection[str] = ()) -> None:
-        """Start what is wanted and down, stop what is not wanted. work_done: names that have said so themselves."""
+    def ensure_running(self, now_ns: int, work_done: Collection[str] = (), listeners_only: bool = False) -> None:
+        """Start what is wanted and down, stop what is not wanted. work_done: names that have said so themselves.
+
+        listeners_only: the others are not started for the first time yet.
+        """
         for name, entry in self._entries.items():
+            if listeners_only and not entry.child.process.listens and entry.state.started_ns is None:
+                continue
             entry.state = replace(entry.state, work_done=name in work_done)
             self._notice(name, entry, now_ns)
             action = next_action(entry.state, now_ns)
@@ -98,12 +103,14 @@ class Supervisor:
         self._entries[name].child.send(signal.SIGKILL)
 
     def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
-        """End all. The first process of the table, through which the others speak, is the last to go.
+        """End all. Those that listen go after the others, and the first of the table, through which all speak, is last.
 
         hurry: asked again and again; once true, nothing is waited for any more (a second Ctrl-C).
         """
-        entries = list(self._entries.items())
-        for wave in (entries[1:], entries[:1]):
+        first, *entries = self._entries.items()
+        speakers = [(name, entry) for name, entry in entries if not entry.child.process.listens]
+        listeners = [(name, entry) for name, entry in entries if entry.child.process.listens]
+        for wave in (speakers, listeners, [first]):
             for signum, patience_s in STOP_STEPS:
                 for _, entry in wave:
                     entry.child.send(signum)

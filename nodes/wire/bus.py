@@ -44,7 +44,11 @@ class Publisher:
 
     def send_stamped(self, message: Message) -> None:
         """Send a message whose published_ns its sender has set. WireError when it cannot be encoded."""
-        self._socket.send(envelope(message))
+        self.send_bytes(envelope(message))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send a message that is encoded already, topic and body."""
+        self._socket.send(data)
 
     def close(self) -> None:
         self._socket.close()
@@ -59,10 +63,17 @@ class Publisher:
 class Subscription(Generic[M]):
     """Messages of some kinds from the hub's outer address. What is not ours is dropped and counted in `undecodable`."""
 
-    def __init__(self, hub_out: str, kinds: tuple[type[M], ...], source: str, newest_only: bool) -> None:
+    def __init__(
+        self,
+        hub_out: str,
+        kinds: tuple[type[M], ...],
+        source: str,
+        newest_only: bool,
+        high_water_mark: int = HIGH_WATER_MARK,
+    ) -> None:
         if newest_only and len(kinds) != 1:
             raise WireError("`latest` follows one kind of message: libzmq mixes topics up on a conflating socket")
-        self._socket = _socket(zmq.SUB, hub_out, linger_ms=0, newest_only=newest_only)
+        self._socket = _socket(zmq.SUB, hub_out, linger_ms=0, newest_only=newest_only, high_water_mark=high_water_mark)
         for kind in kinds:
             self._socket.setsockopt(zmq.SUBSCRIBE, prefix(kind, source))
         self.undecodable = 0
@@ -84,6 +95,13 @@ class Subscription(Generic[M]):
                 if deadline_s is not None and time.monotonic() >= deadline_s:
                     return None  # a flood of garbage must not keep its reader from everything else
 
+    def receive_bytes(self, timeout_ms: int) -> bytes | None:
+        """The next message as it came, topic and body, whatever it is; None when none came in time."""
+        try:
+            return self._socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return self._socket.recv() if self._socket.poll(timeout_ms) else None
+
     def __iter__(self) -> Iterator[M]:
         while True:
             message = self.receive()
@@ -100,9 +118,14 @@ class Subscription(Generic[M]):
         self.close()
 
 
-def every(*kinds: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "") -> "Subscription[M]":
-    """Each message of these kinds, in the hub's order, of one source or (default) of all."""
-    return Subscription(hub_out, kinds, source, newest_only=False)
+def every(
+    *kinds: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "", high_water_mark: int = HIGH_WATER_MARK
+) -> "Subscription[M]":
+    """Each message of these kinds, in the hub's order, of one source or (default) of all.
+
+    high_water_mark: messages kept for a reader that is late; more are lost.
+    """
+    return Subscription(hub_out, kinds, source, newest_only=False, high_water_mark=high_water_mark)
 
 
 def latest(kind: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "") -> Subscription[M]:
@@ -110,11 +133,13 @@ def latest(kind: type[M], hub_out: str = DEFAULT_HUB_OUT, source: str = "") -> S
     return Subscription(hub_out, (kind,), source, newest_only=True)
 
 
-def _socket(kind: int, address: str, linger_ms: int, newest_only: bool = False) -> "zmq.Socket[bytes]":
+def _socket(
+    kind: int, address: str, linger_ms: int, newest_only: bool = False, high_water_mark: int = HIGH_WATER_MARK
+) -> "zmq.Socket[bytes]":
     socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
     socket.setsockopt(zmq.LINGER, linger_ms)
     socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.RCVHWM, high_water_mark)
     socket.setsockopt(zmq.MAXMSGSIZE, MAX_ENVELOPE)
     socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)

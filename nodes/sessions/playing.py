@@ -1,0 +1,93 @@
+"""What playing a recording takes: times moved, the right beginning, and no more on the way than fusion takes. Pure."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+from nodes.sessions.logged import Logged
+from nodes.sessions.reader import SessionReader
+from nodes.wire.codec import pack, unpack
+from nodes.wire.messages import TIME_NS, FusionHealth, Keypoints2D
+
+MOST_UNDER_WAY = 500  # messages; queues hold 2000
+SILENT_S = 2.0  # fusion speaks five times a second
+LOOK_FOR_BEGINNING_S = 120.0  # fusion says what it began with in its first word after that
+
+
+@dataclass
+class Flow:
+    """How many messages were sent that fusion has not taken in. Times are monotonic seconds, and arguments."""
+
+    sent: int = 0
+    taken: int = 0
+    _base: int = 0  # sent when fusion's count was zero
+    _seq: int = -1
+    _heard_s: float = float("-inf")
+
+    def heard(self, seq: int, taken: int, now_s: float) -> None:
+        """Fusion says, in its message `seq`, how many it has taken in since it was started."""
+        if seq <= self._seq:  # started again: what was under way is lost
+            self._base = self.sent - taken
+        self._seq, self.taken, self._heard_s = seq, taken, now_s
+
+    def is_ahead(self, now_s: float) -> bool:
+        """Whether to wait: enough is under way, and fusion lives."""
+        return self.sent - self._base - self.taken > MOST_UNDER_WAY and now_s - self._heard_s < SILENT_S
+
+
+def shifted(logged: Logged, shift_ns: int) -> bytes:
+    """A message with all its times moved, and nothing else changed. Raises WireError when it is none."""
+    if shift_ns == 0:
+        return logged.data
+    raw = unpack(logged.data)
+    kind: Any = logged.kind
+    for name in _times(kind):
+        if raw.get(name):  # 0 says: never
+            raw[name] += shift_ns
+    return pack(raw)
+
+
+def began_with(session: SessionReader, records: Iterable[Logged]) -> Iterator[Logged]:
+    """The records from the keypoints on that fusion began with, where the recording tells and holds them; else all.
+
+    Cameras may have spoken before fusion listened, and ticks stand on a grid from the first frame on.
+    """
+    source, captured_ns = beginning(session)
+    if not source:
+        yield from records
+        return
+    skipped, records = [], iter(records)
+    for logged in records:
+        if logged.kind is Keypoints2D and logged.source == source:
+            at_ns = unpack(logged.data)["captured_ns"]
+            if at_ns == captured_ns:
+                yield logged
+                break
+            if at_ns > captured_ns:  # the recording began after fusion
+                skipped.append(logged)
+                yield from skipped
+                break
+        skipped.append(logged)
+    else:  # that camera does not speak in it
+        yield from skipped
+    yield from records
+
+
+def beginning(session: SessionReader) -> tuple[str, int]:
+    """Camera and captured_ns of the first keypoints that fusion took in, as it said; "" where it did not."""
+    for health in session.messages(FusionHealth, to_s=LOOK_FOR_BEGINNING_S):
+        if health.began_source:
+            return health.began_source, health.began_ns
+    return "", 0
+
+
+def fusion_lives(healths: Iterable[FusionHealth]) -> int:
+    """How many fusions, one after the other, spoke in a recording: more than one were started again."""
+    return len({(health.began_source, health.began_ns) for health in healths if health.began_source})
+
+
+@cache
+def _times(message: Any) -> tuple[str, ...]:
+    """Names of a message's fields that are instants; `Any`, as mypy takes a class for unhashable here."""
+    return tuple(f.name for f in fields(message) if f.metadata.get("kind") is TIME_NS)

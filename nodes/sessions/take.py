@@ -1,0 +1,125 @@
+"""One recording that is being made: bytes off the bus into a file, what is missing counted, a full disk survived."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nodes.sessions.logged import Logged
+from nodes.sessions.writer import SessionWriter
+from nodes.wire.codec import unpack
+from nodes.wire.errors import WireError
+from nodes.wire.messages import About
+from nodes.wire.topics import BY_NAME
+
+SPARE_BYTES = 256 * 1024  # of the disk, which the end of the file, and a chunk that is under way, must find free
+LOOK_EVERY_NS = 250_000_000
+
+
+class Take:
+    """A recording. full: why it could not go on, "" while it goes on; what was written until then is whole.
+
+    lost: messages that should have come, by the gaps in their seq. refused: what was not of ours, and is not in it.
+    """
+
+    def __init__(self, path: Path, began_ns: int) -> None:
+        """Make the file. Raises OSError, FileExistsError among them."""
+        self.path = path
+        self.began_ns = began_ns
+        self.full = ""
+        self.lost = 0
+        self.refused = 0
+        self.has_about = False
+        self._writer = SessionWriter(path)
+        self._seq: dict[str, int] = {}
+        self._look_ns = 0
+
+    @property
+    def messages(self) -> int:
+        return self._writer.messages
+
+    @property
+    def bytes_written(self) -> int:
+        return self._writer.bytes_written
+
+    def explain(self, about: About, at_ns: int) -> None:
+        """Attach what the recording says about itself; the first word of it counts."""
+        if not self.has_about and not self.full:
+            try:
+                self._writer.write_about(about, at_ns)
+                self.has_about = True
+            except OSError as error:
+                self._give_up(error)
+
+    def log(self, envelope: bytes, at_ns: int) -> None:
+        """Take in the bytes of a message as they came."""
+        head, _, body = envelope.partition(b"\0")
+        try:
+            raw = unpack(body)
+            topic, publish_ns, seq = head.decode(), _whole(raw, "published_ns"), _whole(raw, "seq")
+            known = BY_NAME.get(topic.partition("/")[0])
+        except (WireError, UnicodeDecodeError):
+            known = None
+        if known is None or not known.logged or topic.partition("/")[2] != raw.get("source"):
+            self.refused += 1
+            return
+        before = self._seq.get(topic, seq - 1)
+        self.lost += max(0, seq - before - 1)
+        self._seq[topic] = seq
+        self._keep(Logged(topic, at_ns, publish_ns, body, seq))
+
+    def flush_older(self, now_ns: int) -> None:
+        """Write out what has waited; to be called also when nothing comes."""
+        if self.full:
+            return
+        try:
+            self._writer.flush_older(now_ns)
+            if now_ns >= self._look_ns:
+                self._look_ns = now_ns + LOOK_EVERY_NS
+                self._look_at_disk()
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Write the index. Raises OSError where there is no room even for that: the file reads without it."""
+        self._writer.close()
+
+    def _keep(self, logged: Logged) -> None:
+        if self.full:
+            return
+        try:
+            self._writer.write_logged(logged)
+        except OSError as error:
+            self._give_up(error)
+
+    def _look_at_disk(self) -> None:
+        """End while there is room for the index: in an orderly way, not by a fault."""
+        free = shutil.disk_usage(self.path.parent).free
+        if free < SPARE_BYTES + self._writer.index_bytes:
+            self._end(f"the disk of {self.path.parent} is full ({free / 1e6:.1f} MB left)")
+
+    def _give_up(self, error: OSError) -> None:
+        self._end(f"{self.path} cannot be written any more: {os.strerror(error.errno) if error.errno else error}")
+
+    def _end(self, why: str) -> None:
+        self.full = f"{why}: the recording has ended; what came before is whole"
+        try:
+            self._writer.close()
+        except OSError:
+            self.full += ", but without an index, which recover makes"
+
+
+def next_free(path: Path) -> Path:
+    """The path, or, where that is taken, name-2, name-3, …: a recording is never written over."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return candidate
+
+
+def _whole(raw: dict[str, Any], key: str) -> int:
+    value = raw.get(key)
+    if type(value) is not int or not 0 <= value < 2**63:
+        raise WireError(f"{key} is no time or count")
+    return value
