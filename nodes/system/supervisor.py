@@ -60,13 +60,14 @@ class Supervisor:
         return names
 
     def pid(self, name: str) -> int | None:
-        """Of the present life; None when it is down."""
-        child = self._entries[name].child
-        return child.pid if child.alive() else None
+        """Of the present life; None when it is down, or none of ours."""
+        entry = self._entries.get(name)
+        return entry.child.pid if entry is not None and entry.child.alive() else None
 
     def started_ns(self, name: str) -> int | None:
-        """When its last life began."""
-        return self._entries[name].state.started_ns
+        """When its last life began; None when it never did, or is none of ours."""
+        entry = self._entries.get(name)
+        return None if entry is None else entry.state.started_ns
 
     def ensure_running(self, now_ns: int, work_done: Collection[str] = (), listeners_only: bool = False) -> None:
         """Start what is wanted and down, stop what is not wanted. work_done: names that have said so themselves.
@@ -91,7 +92,7 @@ class Supervisor:
 
     def let_step_back(self, names: Collection[str]) -> None:
         """Give these less of the processor than the others, once in each of their lives."""
-        for name in names:
+        for name in self._entries.keys() & set(names):
             entry = self._entries[name]
             if not entry.stepped_back and entry.child.pid is not None and entry.state.alive:
                 step_back(entry.child.pid)
