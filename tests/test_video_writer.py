@@ -284,7 +284,7 @@ from tests.test_video_writer import frame, take
 video = take(Path(sys.argv[1]), codec=sys.argv[2])
 for number in range(3000):
     video.offer(frame(number))
-    print(number, flush=True)
+    print(video.status.frames, flush=True)
     time.sleep(1 / 30)
 """
 
@@ -293,10 +293,10 @@ for number in range(3000):
 def test_kill_9_costs_less_than_a_second(tmp_path, codec):
     child = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path), codec], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
-    offered = -1
+    written = 0
     for line in child.stdout:
-        offered = int(line)
-        if offered == 75:
+        written = int(line)
+        if written >= 75:
             os.kill(child.pid, signal.SIGKILL)
             break
     child.stdout.close()
@@ -305,8 +305,8 @@ def test_kill_9_costs_less_than_a_second(tmp_path, codec):
     lines = listed(tmp_path / "walk.left.frames.csv")
     assert shown == list(range(len(shown)))
     assert [line[1] for line in lines] == list(range(len(lines)))
-    assert offered - len(shown) < 30
-    assert offered - len(lines) < 10
+    assert len(shown) > written - 0.5 * 30
+    assert len(lines) >= written
 
 
 @pytest.mark.parametrize(
