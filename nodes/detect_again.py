@@ -6,9 +6,10 @@ the pipeline before asking for the next.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,10 +18,16 @@ from nodes.detect.detector import Detections, Detector
 from nodes.detect.opening import open_detector
 from nodes.detect.regions import regions_at
 from nodes.sources.source import Frame
-from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.messages import Expected, Keypoints2D
 
 DETECTED_AFTER_NS = 40_000_000  # what detection usually takes; the same for all, so that the order stays
+
+
+class Fusion(Protocol):
+    """What is asked where to look: a FusionPipeline."""
+
+    def expected(self) -> Expected:
+        """Where the cameras will see those who were shown at the last tick."""
 
 
 @dataclass
@@ -68,8 +75,8 @@ class _Camera:
 
 
 def detect_again(
-    frames: Mapping[str, Iterator[Frame]], config: Config, pipeline: FusionPipeline
-) -> Iterator[Keypoints2D]:
+    frames: Mapping[str, Iterator[Frame]], config: Config, pipeline: Fusion
+) -> Generator[Keypoints2D, None, None]:
     """Keypoints of all cameras' frames, in the order of their capture; published_ns is a usual while later.
 
     pipeline: is asked what it expects before each round, where the configuration has the detector's feedback on.

@@ -1,5 +1,6 @@
 """The calibration of what is imported: the file that is given, or the one that lies where other programs put it."""
 
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from calibration.rig_file import load_rig
 from nodes.importing.camera_names import usable
 from nodes.sessions.errors import SessionError
 
+FOLDER = re.compile(r"(S\d+_)?calib(ration)?", re.IGNORECASE)  # Pose2Sim's; of a session of several, S00_Calibration
 NEEDED = ("size", "matrix", "distortions", "rotation", "translation")
 
 
@@ -50,7 +52,7 @@ def find_calibration(folder: Path, above: int = 2) -> Path:
     """
     places = [folder, *folder.resolve().parents[:above]]
     for place in places:
-        inside = [entry for entry in sorted(place.iterdir()) if entry.is_dir() and "calib" in entry.name.lower()]
+        inside = [entry for entry in sorted(place.iterdir()) if entry.is_dir() and FOLDER.fullmatch(entry.name)]
         found = [path for part in inside for path in sorted(part.iterdir()) if _is_calibration(path)]
         if len(found) > 1:
             raise SessionError(

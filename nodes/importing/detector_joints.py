@@ -31,6 +31,7 @@ POSE2SIM_WORDS = {  # `pose_model` in its Config.toml
 }
 BY_COUNT = {18: COCO18, 17: COCO17, 26: HALPE26, 33: MEDIAPIPE33}  # 25 are BODY_25 or BODY_25B: `which_body25`
 MIDDLE = 0.15  # of the trunk's length: BODY_25's joint 8 is between the hips, BODY_25B's is an elbow
+FACE = 0.2  # of the person's extent
 MIN_VOTES = 0.9  # of the people
 
 
@@ -56,7 +57,10 @@ def skeleton_of_count(n_joints: int, people: Sequence[npt.NDArray[np.float32]]) 
 
 
 def which_body25(people: Sequence[npt.NDArray[np.float32]]) -> Skeleton:
-    """BODY_25 has neck (1) and middle of the hips (8) between shoulders (2, 5) and hips (9, 12); BODY_25B has not."""
+    """BODY_25 has neck (1) and middle of the hips (8) between shoulders (2, 5) and hips (9, 12).
+
+    BODY_25B has not, and eyes (1, 2) near the nose (0). Raises SessionError where most people look like neither.
+    """
     votes = []
     for each in people:
         known = each[:, 2] > 0
@@ -65,11 +69,14 @@ def which_body25(people: Sequence[npt.NDArray[np.float32]]) -> Skeleton:
         xy = each[:, :2]
         trunk_px = np.linalg.norm(xy[1] - xy[8])
         off_px = max(np.linalg.norm(xy[1] - (xy[2] + xy[5]) / 2), np.linalg.norm(xy[8] - (xy[9] + xy[12]) / 2))
-        votes.append(off_px < MIDDLE * trunk_px)
-    share = float(np.mean(votes)) if votes else 0.5
-    if 1 - MIN_VOTES < share < MIN_VOTES:
+        is_body25 = bool(off_px < MIDDLE * trunk_px)
+        face_px = max(np.linalg.norm(xy[1] - xy[0]), np.linalg.norm(xy[2] - xy[0]))
+        tall_px = np.ptp(xy[each[:, 2] > 0], axis=0).max()
+        votes.append((is_body25, not is_body25 and bool(face_px < FACE * tall_px)))
+    shares = np.mean(votes, axis=0) if votes else np.zeros(2)
+    if shares.max() < MIN_VOTES:
         raise SessionError(
             "people have 25 joints, and it cannot be seen whether they are BODY_25's or BODY_25B's: say it with "
             "--skeleton BODY_25 or --skeleton BODY_25B"
         )
-    return BODY25 if share >= MIN_VOTES else BODY25B
+    return BODY25 if shares[0] >= MIN_VOTES else BODY25B

@@ -129,7 +129,7 @@ def _columns(path: Path, line: bytes) -> Columns:
     point = next((name for name in POINT_COLUMNS if name in place), None)
     if camera is None or point is None or not {"sync_index", "img_loc_x", "img_loc_y"} <= place.keys():
         raise SessionError(
-            f"{path}: its columns {', '.join(names)[:200]!r} are not those of 2D points, which are {LAYOUT}"
+            f"{path}: its columns {','.join(names)[:200]!r} are not those of 2D points, which are {LAYOUT}"
         )
     return Columns(
         frame=place["sync_index"],

@@ -3,7 +3,6 @@
 What it sees is kept; the poses are not: `reprocess` fuses again, with the calibration and lifter of the day.
 """
 
-import importlib.util
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ from pathlib import Path
 from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
 from configs.schema import Config
-from lifter.errors import LifterError
-from lifter.runtime import Lifter, load
 from lifter.skeleton import SKELETONS, Skeleton
 from nodes.detect_again import detect_again
+from nodes.fusing import pipeline_for, usable_lifter
 from nodes.importing.calibration import in_session, read_rig
 from nodes.importing.camera_names import in_order, matched, named, usable
 from nodes.importing.imported import BEGIN_NS, Given, Imported, Messages, config_of
@@ -24,7 +22,6 @@ from nodes.sources.clip import Clip
 from nodes.sources.source import Frame, SourceError
 from nodes.sources.video_file import VideoFile
 from nodes.stages.delivered import delivered
-from nodes.stages.pipeline import FusionPipeline
 
 ENDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".ts")
 
@@ -114,8 +111,7 @@ def _misfits(rig: CameraRig | None, config: Config, sizes_wh: Mapping[str, tuple
 
 def _detected(videos: Mapping[str, Path], config: Config, rig: CameraRig | None, skeleton: Skeleton) -> Messages:
     cameras = tuple(videos)
-    lifter = _lifter(skeleton) if config.fusion.lift else None
-    pipeline = FusionPipeline(rig, cameras, config.fusion, skeleton, config.crop_offset_px, lifter=lifter)
+    pipeline = pipeline_for(config, rig, skeleton, usable_lifter(skeleton)[0])
     frames = {name: _frames(name, path) for name, path in videos.items()}
     max_gap_ns = round(config.fusion.synchroniser.max_gap_ms * 1e6)
     for message in with_silences(detect_again(frames, config, pipeline), cameras, max_gap_ns):
@@ -133,13 +129,3 @@ def _frames(name: str, path: Path) -> Iterator[Frame]:
             video.close()
     except SourceError as error:
         raise SessionError(f"camera {name}: {error}") from error
-
-
-def _lifter(skeleton: Skeleton) -> Lifter | None:
-    """The lifter only helps to expect people where one view alone sees them: without it, import works as well."""
-    if importlib.util.find_spec("onnxruntime") is None:
-        return None
-    try:
-        return load(skeleton=skeleton)
-    except LifterError:
-        return None
