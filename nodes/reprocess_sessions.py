@@ -23,14 +23,16 @@ from lifter.runtime import DEFAULT, Lifter
 from lifter.skeleton import SKELETONS, Skeleton
 from nodes.fusing import pipeline_for, usable_lifter
 from nodes.reprocess import load_fusion
+from nodes.reprocess_videos import fused_from_video, videos_of, waiting_for_all
 from nodes.sessions.about import about_of, weights_told
 from nodes.sessions.errors import SessionError
 from nodes.sessions.fuse_again import Tally, fused_again
-from nodes.sessions.playing import began_with
+from nodes.sessions.logged import Logged
+from nodes.sessions.playing import began_with, has_beginning
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.target import check_target
 from nodes.sessions.writer import new_session
-from nodes.wire.messages import About
+from nodes.wire.messages import About, Message
 
 Progress = Callable[[float], None]
 FAULTS = (SessionError, ConfigError, CalibrationError, OSError)
@@ -88,15 +90,21 @@ def reprocess_session(path: Path, out: Path, changes: Changes, force: bool, prog
         pipeline = pipeline_for(plan.config, plan.rig, plan.skeleton, plan.lifter)
         pipeline.warm_up()
         span_ns = max(1, session.end_ns - session.start_ns)
-        records = began_with(session, session.logged())
+
+        def at(log_ns: int) -> None:
+            progress((log_ns - session.start_ns) / span_ns)
+
+        items: Iterator[tuple[Logged | Message, int]]
+        if changes.from_video:
+            items = fused_from_video(session, plan.config, pipeline, tally, changes.video_folder, at)
+        else:
+            items = fused_again(began_with(session, session.logged()), pipeline, tally, changes.none, at)
         with new_session(out, plan.about, force=force, at_ns=session.start_ns) as writer:
-            for item, log_ns in fused_again(
-                records, pipeline, tally, changes.none, lambda ns: progress((ns - session.start_ns) / span_ns)
-            ):
+            for item, log_ns in items:
                 writer.put(item, log_ns)
         lines = [_summary(out, tally, plan, span_ns * 1e-9, time.monotonic() - began_s)]
         if changes.none:
-            lines.append(f"  {tally.sameness.result(len(tally.lives))}")
+            lines.append(f"  {tally.sameness.result(len(tally.lives), has_beginning(session))}")
         lines += [f"  {damage}" for damage in session.damaged]
     return "\n".join(lines)
 
@@ -108,6 +116,9 @@ def plan_of(session: SessionReader, changes: Changes) -> Plan:
     assert recorded is not None  # it has a configuration
     if changes.settings is not None:
         config = config.model_copy(update={"fusion": load_fusion(changes.settings)})
+    if changes.from_video:
+        config = waiting_for_all(config)
+        videos_of(session, changes.video_folder)
     rig = session.rig() if changes.calibration is None else load_rig(changes.calibration)
     _refuse_other_names(session, config, rig, changes.calibration)
     skeleton = session.skeleton() or SKELETONS[config.detector.skeleton]
@@ -161,7 +172,7 @@ def _summary(out: Path, tally: Tally, plan: Plan, span_s: float, took_s: float) 
     passed_over = f", {tally.undecodable} broken messages passed over" if tally.undecodable else ""
     return (
         f"{out}: {tally.poses} poses of {span_s:.1f} s, {people:.2f} people on average, in {took_s:.1f} s "
-        f"({span_s / max(took_s, 1e-9):.0f} times real time){passed_over}; lifter: {plan.told}"
+        f"({span_s / max(took_s, 1e-9):.2g} times real time){passed_over}; lifter: {plan.told}"
     )
 
 

@@ -83,6 +83,7 @@ def _record(options: argparse.Namespace) -> int:
         f"\n{last.path}: {last.messages} messages, {last.bytes / 1e6:.1f} MB" + (f"; {last.note}" if last.note else "")
     )
     if not last.messages:
+        Path(last.path).unlink(missing_ok=True)
         print(f"nothing was heard from {options.hub_outer}: is a system running there?", file=sys.stderr)
     return 0 if last.state == "stopped" and last.messages else 2
 

@@ -3,7 +3,10 @@
 import argparse
 import importlib.util
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+
+from nodes.commands.quiet import without_chatter
 
 NEEDED = ("numpy", "msgpack", "pydantic", "yaml", "tomli_w", "numba", "scipy", "mcap")
 
@@ -72,4 +75,5 @@ def _run(options: argparse.Namespace) -> int:
         from_video=options.from_video,
         video_folder=options.video_folder,
     )
-    return reprocess_sessions(options.sessions, options.out, changes, options.force, options.jobs)
+    with without_chatter() if changes.from_video else nullcontext():
+        return reprocess_sessions(options.sessions, options.out, changes, options.force, options.jobs)

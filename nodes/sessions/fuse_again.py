@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import cast
 
 from nodes.sessions.logged import Logged
 from nodes.sessions.sameness import Sameness
@@ -24,6 +23,30 @@ class Tally:
     lives: set[tuple[str, int]] = field(default_factory=set)
 
 
+class Refuser:
+    """Pushes messages through a pipeline, and hands out what a fusion node would have sent."""
+
+    def __init__(self, pipeline: FusionPipeline, tally: Tally, compare: bool = False) -> None:
+        self._pipeline = pipeline
+        self._tally = tally
+        self._compare = compare
+        self._health_due_ns = 0
+        self._health_seq = 0
+
+    def take(self, message: Keypoints2D | CameraHealth, log_ns: int) -> Iterator[Message]:
+        """The poses that a message completes, as if fusing took no time; and health, a few times a second."""
+        for pose in self._pipeline.push(message):
+            self._tally.poses += 1
+            self._tally.people += len(pose.people)
+            if self._compare:
+                self._tally.sameness.again(pose)
+            yield replace(pose, published_ns=message.published_ns)
+        if log_ns >= self._health_due_ns:
+            self._health_due_ns = log_ns + HEALTH_EVERY_NS
+            yield self._pipeline.health(log_ns, seq=self._health_seq)
+            self._health_seq += 1
+
+
 def fused_again(
     records: Iterable[Logged],
     pipeline: FusionPipeline,
@@ -35,7 +58,7 @@ def fused_again(
 
     compare: hold the new poses against the recorded ones. progress: told the log time of each record.
     """
-    health_due_ns = health_seq = 0
+    refuser = Refuser(pipeline, tally, compare)
     for logged in records:
         progress(logged.log_ns)
         if logged.kind is Pose3D or logged.kind is FusionHealth:
@@ -43,26 +66,11 @@ def fused_again(
                 _note_old(_decoded(logged, tally), tally, compare)
             continue
         yield logged, logged.log_ns
-        if logged.kind is not Keypoints2D and logged.kind is not CameraHealth:
-            continue
-        message = _decoded(logged, tally)
-        if message is None:
-            continue
-        for pose in pipeline.push(cast(Keypoints2D | CameraHealth, message)):
-            tally.poses += 1
-            tally.people += len(pose.people)
-            if compare:
-                tally.sameness.again(pose)
-            yield _stamped(pose, message.published_ns), logged.log_ns
-        if logged.log_ns >= health_due_ns:
-            health_due_ns = logged.log_ns + HEALTH_EVERY_NS
-            yield pipeline.health(logged.log_ns, seq=health_seq), logged.log_ns
-            health_seq += 1
-
-
-def _stamped(pose: Pose3D, published_ns: int) -> Pose3D:
-    """As if fusion took no time: sent when the message was that completed it."""
-    return replace(pose, published_ns=published_ns)
+        if logged.kind is Keypoints2D or logged.kind is CameraHealth:
+            message = _decoded(logged, tally)
+            if isinstance(message, Keypoints2D | CameraHealth):
+                for new in refuser.take(message, logged.log_ns):
+                    yield new, logged.log_ns
 
 
 def _note_old(message: Message | None, tally: Tally, compare: bool) -> None:

@@ -82,9 +82,12 @@ def beginning(session: SessionReader) -> tuple[str, int]:
     return "", 0
 
 
-def fusion_lives(healths: Iterable[FusionHealth]) -> int:
-    """How many fusions, one after the other, spoke in a recording: more than one were started again."""
-    return len({(health.began_source, health.began_ns) for health in healths if health.began_source})
+def has_beginning(session: SessionReader) -> bool:
+    """Whether it holds what fusion began with: then the same can be fused again, to the last digit."""
+    source, captured_ns = beginning(session)
+    frames = (unpack(logged.data) for logged in session.logged(Keypoints2D) if logged.source == source)
+    reached = next((frame["captured_ns"] for frame in frames if frame["captured_ns"] >= captured_ns), None)
+    return bool(source) and reached == captured_ns
 
 
 @cache

@@ -43,9 +43,10 @@ class Sameness:
         self._again.append((pose.captured_ns, fused_bytes(pose)))
         self._settle()
 
-    def result(self, lives: int) -> str:
-        """In words. lives: how many fusions spoke in the recording. What the live system did not come to say counts
-        not: a recording ends in the middle of things.
+    def result(self, lives: int, has_beginning: bool) -> str:
+        """In words. What the live system did not come to say counts not: a recording ends in the middle of things.
+
+        lives: how many fusions spoke in the recording. has_beginning: whether it holds what the first one began with.
         """
         self.only_live += len(self._live)
         if not self.same + self.different + self.only_live:
@@ -54,6 +55,8 @@ class Sameness:
             return f"all {self.same} poses are identical to those that were live"
         told = f"{self.same} poses are identical to those that were live, {self.different} differ"
         told += f", {self.only_live} were live only, {self.only_again} are new" * bool(self.only_live + self.only_again)
+        if not has_beginning:
+            told += "; fusion had begun before this recording did, so the same cannot be fused again to the last digit"
         if lives > 1:
             told += f"; fusion was started again {lives - 1} times during the recording, which is not repeated"
         return told
