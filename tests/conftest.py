@@ -1,12 +1,43 @@
-"""Fixtures that tests of several files use."""
+"""Fixtures that tests of several files use, and which tests are run by themselves."""
 
 from collections.abc import Iterator
+from types import ModuleType
 
 import pytest
 
 from tests.hub import hub
 
 __all__ = ["hub"]
+
+LIVE_SYSTEM = "tests.live_system"
+LIVE = "live: a whole system against the clock, which needs the machine to itself; set for files that use live_system"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--live", choices=("also", "only", "never"), default="also", help="tests that need the machine to themselves"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", LIVE)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the tests of a live system, and leave out what `--live` does not want."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _uses_live_system(item.module):
+            item.add_marker("live")
+    chosen = config.getoption("live")
+    if chosen != "also":
+        wanted = [item for item in items if (item.get_closest_marker("live") is not None) == (chosen == "only")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+        items[:] = wanted
+
+
+def _uses_live_system(module: ModuleType) -> bool:
+    """Whether a file of tests has imported something from there."""
+    return any(getattr(thing, "__module__", None) == LIVE_SYSTEM for thing in vars(module).values())
 
 
 @pytest.fixture

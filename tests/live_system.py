@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import psutil
 
 from benchmarks.ports import free_port_pair
@@ -98,6 +99,17 @@ def running(tmp_path: Path, *arguments: str, terminal: bool = False) -> Iterator
                 member.kill()
         process.wait()
         bus.close()
+
+
+def beginning_of(clip: Path, path: Path, frames: int) -> Path:
+    """The first pictures of a clip as a clip of their own, their bytes unchanged; for clips of the demo, whose pictures
+    rest on earlier ones alone."""
+    with av.open(str(clip)) as whole, av.open(str(path), "w") as cut:
+        stream = cut.add_stream_from_template(whole.streams.video[0])
+        for packet in itertools.islice((packet for packet in whole.demux(video=0) if packet.size), frames):
+            packet.stream = stream
+            cut.mux(packet)
+    return path
 
 
 def all_gone(family: list[psutil.Process], patience_s: float = 15.0) -> bool:

@@ -9,7 +9,7 @@ from benchmarks.real_video import PROJECT, compare
 
 RECORDING = PROJECT.parent / "shared" / "data" / "pose2sim" / "videos_single"
 
-pytestmark = [pytest.mark.shared, pytest.mark.slow]
+pytestmark = [pytest.mark.shared, pytest.mark.slow, pytest.mark.live]
 
 
 @pytest.mark.skipif(not RECORDING.is_dir(), reason=f"the recording {Path(*RECORDING.parts[-4:])} is not here")

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 import run_system
-from nodes.commands.live import demo_config
 from benchmarks.ports import free_port_pair
 from configs import schema
 from configs.load import load_config
+from nodes.commands.live import demo_config
 from nodes.system.prepare import prepare
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
 from tests import messages as make
@@ -109,7 +109,7 @@ def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, rec
 
     with running(tmp_path, "demo", "--headless") as system:
         system.wait_for(somebody)
-        system.listen(5.0)
+        system.listen(3.0)
         victim = system.node("left")
         killed_ns = time.time_ns()
         victim.kill()
