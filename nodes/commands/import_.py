@@ -12,6 +12,7 @@ WHAT is one of
   project/                OpenPose JSON as Pose2Sim lays it out: project/pose/cam1_json/*_0000.json …,
                           project/calibration/*.toml or *.qca.txt, project/Config.toml
   xy_HOLISTIC.csv         2D points of Caliscope; its camera_array.toml is looked for beside it
+  …_2dData_….npy          2D points of FreeMoCap, its cameras in the order of the calibration
   cam1.mp4 cam2.mp4 …     videos that begin together (or their folder): the 2D detector runs on each"""
 
 EXAMPLES = """\

@@ -5,7 +5,10 @@ from pathlib import Path
 from nodes.importing.imported import Given, Imported
 from nodes.sessions.errors import SessionError
 
-KINDS = "a neutral .npz, a project's folder of OpenPose JSON, Caliscope's xy .csv, or one video for each camera"
+KINDS = (
+    "a neutral .npz, a project's folder of OpenPose JSON, Caliscope's xy .csv, FreeMoCap's 2dData .npy, or one video for "
+    "each camera"
+)
 
 
 def open_import(what: list[Path], given: Given) -> Imported:
@@ -24,7 +27,12 @@ def open_import(what: list[Path], given: Given) -> Imported:
         from nodes.importing.keypoints_csv import import_csv
 
         return import_csv(first, given)
-    odd = next((path for path in what if path.is_dir() or path.suffix.lower() in (".npz", ".csv", ".json")), None)
+    if len(what) == 1 and first.suffix.lower() == ".npy":
+        from nodes.importing.freemocap import import_freemocap
+
+        return import_freemocap(first, given)
+    keypoints = (".npz", ".npy", ".csv", ".json")
+    odd = next((path for path in what if path.is_dir() or path.suffix.lower() in keypoints), None)
     if odd is not None:
         raise SessionError(f"{odd} cannot be imported together with others: import reads {KINDS}")
     from nodes.importing.videos import import_videos

@@ -4,7 +4,7 @@ Nothing is collected: of every camera one frame is read ahead.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,7 @@ def keypoints_of(cameras: Mapping[str, Iterable[Seen]], rig: CameraRig, skeleton
     return heapq.merge(*streams, key=lambda message: message.captured_ns)
 
 
-def with_silences(messages: Iterable[Keypoints2D], cameras: Iterable[str], max_gap_ns: int) -> Messages:
+def with_silences(messages: Iterable[Keypoints2D], cameras: Sequence[str], max_gap_ns: int) -> Messages:
     """The messages, and word of every camera that has sent nothing for max_gap_ns, so that nobody waits for it.
 
     A recording that ends says so, too.
