@@ -164,3 +164,18 @@ def test_an_hour_is_streamed(tmp_path):
     imported = open_import([folder], Given(skeleton="HALPE_26"))
     taken = [next(imported.messages) for _ in range(30)]
     assert [message.source for message in taken[:3]] == ["cam_01", "cam_02", "cam_03"]
+
+
+def test_native_chatter_is_left_out_and_errors_and_our_own_words_are_not():
+    code = (
+        "import os, sys\n"
+        "from nodes.commands.quiet import without_chatter\n"
+        "with without_chatter():\n"
+        "    os.write(2, b'I0000 12:34:56 task_runner.cc] hello\\nE0000 12:34:56 broken\\n')\n"
+        "    print('ours', file=sys.stderr)\n"
+        "print('after', file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, timeout=60, capture_output=True, text=True, check=True
+    )
+    assert sorted(done.stderr.splitlines()) == ["E0000 12:34:56 broken", "after", "ours"]

@@ -6,8 +6,8 @@ from nodes.importing.imported import Given, Imported
 from nodes.sessions.errors import SessionError
 
 KINDS = (
-    "a neutral .npz, a project's folder of OpenPose JSON, Caliscope's xy .csv, FreeMoCap's 2dData .npy, or one video for "
-    "each camera"
+    "a neutral .npz, a project's folder of OpenPose JSON, Caliscope's xy .csv, FreeMoCap's 2dData .npy, or one video "
+    "for each camera"
 )
 
 
