@@ -212,7 +212,7 @@ def test_frames_are_numbered_by_the_last_number_however_many_digits(tmp_path, na
 @pytest.mark.shared
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared are not here")
 def test_pose2sims_demo_with_its_qualisys_calibration(tmp_path):
-    with np.load(SHARED / "pose2sim" / "pose2sim_single.npz") as arrays:
+    with np.load(SHARED / "pose2sim" / "pose2sim_single_alldet.npz") as arrays:
         values, truth_m, joints = arrays["keypoints2d"], arrays["gt3d"][:, 0], list(arrays["gt_joints"])
     for c in range(4):
         place = tmp_path / "trial" / "pose" / f"cam{c + 1}_json"

@@ -1,8 +1,13 @@
 """`run_system.py import`: other people's recordings as sessions."""
 
 import argparse
+import importlib.util
 import sys
 from pathlib import Path
+
+NEEDED = ("numpy", "msgpack", "pydantic", "yaml", "tomli_w", "numba", "scipy", "mcap")
+NEEDED_FOR_VIDEOS = (*NEEDED, "mediapipe", "cv2", "av")
+KEYPOINTS = (".npz", ".npy", ".csv")
 
 DESCRIPTION = """\
 Make a session of a recording of other programs: keypoints of calibrated cameras, which `reprocess` then fuses.
@@ -54,6 +59,16 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _run(options: argparse.Namespace) -> int:
+    keypoints = all(path.suffix.lower() in KEYPOINTS or path.is_dir() for path in options.what)
+    needed, extra = (NEEDED, "fusion") if keypoints else (NEEDED_FOR_VIDEOS, "live")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f'{", ".join(missing)} not installed; this mends it: pip install "livepose3d[{extra}]"', file=sys.stderr)
+        return 2
+    return _import(options)
+
+
+def _import(options: argparse.Namespace) -> int:
     from calibration.errors import CalibrationError
     from configs.errors import ConfigError
     from nodes.commands.quiet import without_chatter

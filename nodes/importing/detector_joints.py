@@ -32,7 +32,7 @@ POSE2SIM_WORDS = {  # `pose_model` in its Config.toml
 BY_COUNT = {18: COCO18, 17: COCO17, 26: HALPE26, 33: MEDIAPIPE33}  # 25 are BODY_25 or BODY_25B: `which_body25`
 MIDDLE = 0.15  # of the trunk's length: BODY_25's joint 8 is between the hips, BODY_25B's is an elbow
 FACE = 0.2  # of the person's extent
-MIN_VOTES = 0.9  # of the people
+MIN_VOTES = 0.8  # of the people
 
 
 def skeleton_called(name: str, n_joints: int) -> Skeleton:
@@ -64,7 +64,7 @@ def which_body25(people: Sequence[npt.NDArray[np.float32]]) -> Skeleton:
     votes = []
     for each in people:
         known = each[:, 2] > 0
-        if not known[[1, 2, 5, 8, 9, 12]].all():
+        if not known[[0, 1, 2, 5, 8, 9, 12]].all():
             continue
         xy = each[:, :2]
         trunk_px = np.linalg.norm(xy[1] - xy[8])

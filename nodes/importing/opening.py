@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from nodes.importing.camera_names import in_order
 from nodes.importing.imported import Given, Imported
 from nodes.sessions.errors import SessionError
 
@@ -9,6 +10,8 @@ KINDS = (
     "a neutral .npz, a project's folder of OpenPose JSON, Caliscope's xy .csv, FreeMoCap's 2dData .npy, or one video "
     "for each camera"
 )
+
+ENDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".ts")
 
 
 def open_import(what: list[Path], given: Given) -> Imported:
@@ -43,7 +46,16 @@ def open_import(what: list[Path], given: Given) -> Imported:
 def _open_folder(folder: Path, given: Given) -> Imported:
     """Of JSON files, or of videos."""
     from nodes.importing.openpose import import_openpose, is_project
-    from nodes.importing.videos import import_videos, videos_in
 
-    videos = videos_in(folder)
-    return import_videos(videos, given) if videos and not is_project(folder) else import_openpose(folder, given)
+    videos = [] if is_project(folder) else videos_in(folder)
+    if not videos:
+        return import_openpose(folder, given)
+    from nodes.importing.videos import import_videos
+
+    return import_videos(videos, given)
+
+
+def videos_in(folder: Path) -> list[Path]:
+    """The video files in a folder, in the order of their names."""
+    found = {path.name: path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file()}
+    return [found[name] for name in in_order(list(found))]

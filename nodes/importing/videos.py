@@ -14,7 +14,7 @@ from lifter.skeleton import SKELETONS, Skeleton
 from nodes.detect_again import detect_again
 from nodes.fusing import pipeline_for, usable_lifter
 from nodes.importing.calibration import in_session, read_rig
-from nodes.importing.camera_names import in_order, matched, named, usable
+from nodes.importing.camera_names import matched, named, usable
 from nodes.importing.imported import BEGIN_NS, Given, Imported, Messages, config_of
 from nodes.importing.timeline import with_silences
 from nodes.sessions.errors import SessionError
@@ -22,8 +22,6 @@ from nodes.sources.clip import Clip
 from nodes.sources.source import Frame, SourceError
 from nodes.sources.video_file import VideoFile
 from nodes.stages.delivered import delivered
-
-ENDINGS = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".ts")
 
 
 @dataclass(frozen=True)
@@ -53,12 +51,6 @@ def import_videos(paths: list[Path], given: Given) -> Imported:
         total=sum(measured[path].frames for path in videos.values()),
         notes=(*told, *misfits),
     )
-
-
-def videos_in(folder: Path) -> list[Path]:
-    """The video files in a folder, in the order of their names."""
-    found = {path.name: path for path in folder.iterdir() if path.suffix.lower() in ENDINGS and path.is_file()}
-    return [found[name] for name in in_order(list(found))]
 
 
 def _cameras(paths: list[Path], given: Given) -> tuple[CameraRig | None, dict[str, Path], list[str]]:
