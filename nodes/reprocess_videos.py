@@ -5,7 +5,7 @@ from pathlib import Path
 
 from configs.schema import Config
 from nodes.detect_again import detect_again
-from nodes.importing.timeline import with_silences
+from nodes.offline.timeline import with_silences
 from nodes.recorded_video import RecordedVideo, recorded_videos
 from nodes.sessions.fuse_again import Refuser, Tally
 from nodes.sessions.logged import Logged

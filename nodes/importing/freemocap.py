@@ -16,7 +16,7 @@ from nodes.importing.calibration import in_session, read_rig
 from nodes.importing.camera_names import named
 from nodes.importing.detector_joints import skeleton_called
 from nodes.importing.imported import BEGIN_NS, Given, Imported, config_of
-from nodes.importing.timeline import Seen, keypoints_of, with_silences
+from nodes.offline.timeline import Seen, keypoints_of, with_silences
 from nodes.sessions.errors import SessionError
 
 F32 = npt.NDArray[np.float32]

@@ -24,7 +24,7 @@ from nodes.importing.calibration import find_calibration, in_session, read_rig
 from nodes.importing.camera_names import in_order, matched, named, usable
 from nodes.importing.detector_joints import BY_NAME
 from nodes.importing.imported import BEGIN_NS, Given, Imported, config_of
-from nodes.importing.timeline import Seen, keypoints_of, with_silences
+from nodes.offline.timeline import Seen, keypoints_of, with_silences
 from nodes.sessions.errors import SessionError
 
 CAMERA_COLUMNS = ("port", "cam_id")

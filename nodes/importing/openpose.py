@@ -21,7 +21,7 @@ from nodes.importing.calibration import find_calibration, in_session, read_rig
 from nodes.importing.camera_names import in_order, matched, named, usable
 from nodes.importing.detector_joints import POSE2SIM_WORDS, skeleton_called, skeleton_of_count
 from nodes.importing.imported import BEGIN_NS, Given, Imported, config_of
-from nodes.importing.timeline import Seen, keypoints_of, with_silences
+from nodes.offline.timeline import Seen, keypoints_of, with_silences
 from nodes.sessions.errors import SessionError
 
 F32 = npt.NDArray[np.float32]

@@ -16,7 +16,7 @@ from nodes.fusing import pipeline_for, usable_lifter
 from nodes.importing.calibration import in_session, read_rig
 from nodes.importing.camera_names import matched, named, usable
 from nodes.importing.imported import BEGIN_NS, Given, Imported, Messages, config_of
-from nodes.importing.timeline import with_silences
+from nodes.offline.timeline import with_silences
 from nodes.sessions.errors import SessionError
 from nodes.sources.clip import Clip
 from nodes.sources.source import Frame, SourceError

@@ -3,7 +3,7 @@
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -111,20 +111,20 @@ class SessionWriter:
 
 @contextmanager
 def new_session(out: Path, about: About, *, force: bool, at_ns: int = 0) -> Iterator[SessionWriter]:
-    """A session that a command makes: it has its name when it is whole; until then, and after a fault, OUT.part has it.
+    """A session that a command makes: it has its name when it is whole, and after a fault nothing is left of it.
 
     Raises SessionError when `out` may not be written (nodes.sessions.target), OSError.
     """
     check_target(out, (), force)
     part = out.with_name(out.name + ".part")
     part.unlink(missing_ok=True)
-    writer = SessionWriter(part)
     try:
-        writer.write_about(about, at_ns)
-        yield writer
+        with closing(SessionWriter(part)) as writer:
+            writer.write_about(about, at_ns)
+            yield writer
+        part.replace(out)
     finally:
-        writer.close()
-    part.replace(out)
+        part.unlink(missing_ok=True)
 
 
 def _version() -> str:

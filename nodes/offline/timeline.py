@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.rig import CameraRig
-from nodes.importing.imported import Messages
 from nodes.offline.messages import people_of
 from nodes.wire.messages import CameraHealth, Keypoints2D
+
+Messages = Iterator[Keypoints2D | CameraHealth]
 
 
 @dataclass(frozen=True)
