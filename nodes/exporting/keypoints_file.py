@@ -1,6 +1,6 @@
 """A person's 2D poses in all cameras at the same instants, for training and adapting the lifter on own recordings.
 
-Whose detection is whose has been found out by fusion: at every pose, each camera's detections, interpolated to the pose's
+Whose detection is whose has been found out by fusion: at every pose, each camera's detections, interpolated to its
 instant, are held against the person's joints projected into it.
 """
 
