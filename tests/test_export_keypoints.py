@@ -1,5 +1,7 @@
 """The 2D poses of each person of a session, as the lifter is trained on."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ def people_m(t_s: float) -> np.ndarray:
     """(2, 33, 3): two people side by side, who walk along x."""
     rng = np.random.default_rng(3)
     body = rng.uniform((-0.3, -0.2, 0.1), (0.3, 0.2, 1.7), (33, 3))
-    return np.stack([body + (t_s, -0.6, 0.0), body + (-t_s, 0.6, 0.0)])
+    return np.stack([body + np.array([t_s, -0.6, 0.0]), body + np.array([-t_s, 0.6, 0.0])])
 
 
 def keypoints_at(camera: int, ns: int, seq: int) -> Keypoints2D:
@@ -35,8 +37,8 @@ def keypoints_at(camera: int, ns: int, seq: int) -> Keypoints2D:
 
 
 def pose_at(ns: int, seq: int) -> Pose3D:
-    full = {"sigma_m": np.full(33, 0.01, np.float32), "reprojection_px": np.ones(33, np.float32)}
-    bits = {"views": np.full(33, 7, np.uint32), "origin": np.full(33, 2, np.uint8)}
+    full: dict[str, Any] = {"sigma_m": np.full(33, 0.01, np.float32), "reprojection_px": np.ones(33, np.float32)}
+    bits: dict[str, Any] = {"views": np.full(33, 7, np.uint32), "origin": np.full(33, 2, np.uint8)}
     people = tuple(
         Person3D(id=5 + p, joints_m=joints_m.astype(np.float32), **full, **bits)
         for p, joints_m in enumerate(people_m(ns * 1e-9))
