@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from calibration.synthetic import ring_rig
@@ -16,7 +17,7 @@ TICKS, PERIOD_NS = 30, 33_333_333
 RIG = ring_rig(3, 4.0, 2.0, (1280, 720), 900.0)
 
 
-def people_m(t_s: float) -> np.ndarray:
+def people_m(t_s: float) -> npt.NDArray[np.float64]:
     """(2, 33, 3): two people side by side, who walk along x."""
     rng = np.random.default_rng(3)
     body = rng.uniform((-0.3, -0.2, 0.1), (0.3, 0.2, 1.7), (33, 3))
