@@ -2,10 +2,10 @@
 
     python -m benchmarks.smoothing [--data DIR] [--windows N] [--split test|val] [--only WORDS] [--json FILE] [--check]
 
-Scenes as in `benchmarks.fusion`: windows of at most 5 s of CMU's motion, seen by random rigs with 3 px noise; and "unseen":
-nobody is seen for 0.3, 0.6 and 0.9 s. Methods: "live", the pipeline as it runs; "live, Butterworth" and "per frame,
-Butterworth", its poses with smoothing and without through a 4th-order Butterworth filter of 6 Hz forward and backward,
-as Pose2Sim does; "smoothed", ours.
+Scenes as in `benchmarks.fusion`: windows of at most 5 s of CMU's motion, seen by random rigs with 3 px noise; and
+"unseen": nobody is seen for 0.3, 0.6 and 0.9 s. Methods: "live", the pipeline as it runs; "live, Butterworth" and "per
+frame, Butterworth", its poses with smoothing and without through a 4th-order Butterworth filter of 6 Hz forward and
+backward, as Pose2Sim does; "smoothed", ours.
 
 Errors are means over all joints that exist, one that is not reported counts as 300 mm. jitter: mean error of the
 acceleration, m/s². lag: shift in time that fits the truth best. sigma: mean squared error over squared sigma, per axis,
@@ -16,7 +16,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -167,16 +166,13 @@ def main() -> int:
         clips = read_clips(options.data / fusion.MOTION_FILE, split=options.split)
     except DatasetError as error:
         return refuse(f"{error}. Say where the folder with {fusion.MOTION_FILE} is: --data DIR")
-    windows = cache(
-        lambda long: scenes.choose(
-            clips, options.windows // (1 + long), scenes.LONGEST_S if long else scenes.SHORTEST_S
-        )
-    )
+    short = scenes.choose(clips, options.windows)
+    long = scenes.choose(clips, options.windows // 2, scenes.LONGEST_S)
     report, lifter = Report(f"smoothing with hindsight, {options.windows} windows of captured motion"), load()
     for condition in CONDITIONS:
         if options.only in condition:
             print(f"{condition} …", file=sys.stderr)
-            trial, ids = trial_of(condition, windows(condition in LONG), lifter)
+            trial, ids = trial_of(condition, long if condition in LONG else short, lifter)
             hold(report, condition, trial, tell(report, condition, trial, ids))
     return report.finish(options)
 

@@ -1,6 +1,7 @@
 """The pipeline that a configuration, or a recording, asks for: the same one live, replayed and reprocessed."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 from calibration.rig import CameraRig
@@ -13,9 +14,15 @@ from nodes.stages.pipeline import FusionPipeline
 
 
 def pipeline_for(
-    config: Config, rig: CameraRig | None, skeleton: Skeleton | None = None, lifter: Lifter | None = None
+    config: Config,
+    rig: CameraRig | None,
+    skeleton: Skeleton | None = None,
+    lifter: Lifter | None = None,
+    ticks_ns: Sequence[int] = (),
 ) -> FusionPipeline:
     """skeleton: of the keypoints; default, the detector's. lifter: None where there is none, or none is wanted.
+
+    ticks_ns: instants to fuse, in place of the even grid.
 
     Raises CalibrationError that names the camera which is not in the rig.
     """
@@ -26,6 +33,7 @@ def pipeline_for(
         skeleton or SKELETONS[config.detector.skeleton],
         config.crop_offset_px,
         lifter=lifter if config.fusion.lift else None,
+        ticks_ns=ticks_ns,
     )
 
 

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +32,8 @@ from nodes.sessions.playing import began_with, has_beginning
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.target import check_target
 from nodes.sessions.writer import new_session
+from nodes.smoothing_pass import Hindsight, smoothed_again
+from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.messages import About, Message
 
 Progress = Callable[[float], None]
@@ -84,10 +86,14 @@ def reprocess_sessions(paths: list[Path], out: Path, changes: Changes, force: bo
 
 def reprocess_session(path: Path, out: Path, changes: Changes, force: bool, progress: Progress) -> str:
     """Fuse one session; what became of it, in words. Raises one of FAULTS."""
-    began_s, tally = time.monotonic(), Tally()
+    began_s, tally = time.monotonic(), Hindsight() if changes.smooth else Tally()
     with SessionReader(path) as session:
         plan = plan_of(session, changes)
-        pipeline = pipeline_for(plan.config, plan.rig, plan.skeleton, plan.lifter)
+
+        def make(ticks_ns: Sequence[int] = ()) -> FusionPipeline:
+            return pipeline_for(plan.config, plan.rig, plan.skeleton, plan.lifter, ticks_ns)
+
+        pipeline = make()
         pipeline.warm_up()
         span_ns = max(1, session.end_ns - session.start_ns)
 
@@ -95,7 +101,9 @@ def reprocess_session(path: Path, out: Path, changes: Changes, force: bool, prog
             progress((log_ns - session.start_ns) / span_ns)
 
         items: Iterator[tuple[Logged | Message, int]]
-        if changes.from_video:
+        if isinstance(tally, Hindsight):
+            items = smoothed_again(session, plan.config, make, out.parent, tally, progress)
+        elif changes.from_video:
             items = fused_from_video(session, plan.config, pipeline, tally, changes.video_folder, at)
         else:
             items = fused_again(began_with(session, session.logged()), pipeline, tally, changes.none, at)
@@ -103,6 +111,8 @@ def reprocess_session(path: Path, out: Path, changes: Changes, force: bool, prog
             for item, log_ns in items:
                 writer.put(item, log_ns)
         lines = [_summary(out, tally, plan, span_ns * 1e-9, time.monotonic() - began_s)]
+        if isinstance(tally, Hindsight):
+            lines.append(f"  {tally.told}")
         if changes.none:
             lines.append(f"  {tally.sameness.result(len(tally.lives), has_beginning(session))}")
         lines += [f"  {damage}" for damage in session.damaged]
@@ -116,8 +126,14 @@ def plan_of(session: SessionReader, changes: Changes) -> Plan:
     assert recorded is not None  # it has a configuration
     if changes.settings is not None:
         config = config.model_copy(update={"fusion": load_fusion(changes.settings)})
-    if changes.from_video:
+    if changes.smooth and changes.from_video:
+        raise SessionError(
+            "--smooth works on the keypoints of a recording: reprocess it with --from-video first, and what comes of "
+            "that with --smooth"
+        )
+    if changes.smooth or changes.from_video:
         config = waiting_for_all(config)
+    if changes.from_video:
         videos_of(session, changes.video_folder)
     rig = session.rig() if changes.calibration is None else load_rig(changes.calibration)
     _refuse_other_names(session, config, rig, changes.calibration)
