@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lifter.skeleton import MEDIAPIPE33
+from lifter.synthetic import MOTIONS, joints_at
 from nodes.sessions.writer import new_session
 from nodes.wire.messages import About, Origin, Person3D, Pose3D
 from tests.messages import START_NS
@@ -58,3 +60,10 @@ def save(path: Path, poses: Sequence[Pose3D], **changes: Any) -> Path:
         for each in poses:
             writer.write(each, each.published_ns)
     return path
+
+
+def walker(seconds: float, rate_hz: float = 30.0, motion: str = "demo", noise_m: float = 0.0) -> npt.NDArray[Any]:
+    """The virtual actor's joints (T, 33, 3) in the order of mediapipe33."""
+    times_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    joints_m = joints_at(MOTIONS[motion], times_s)[:, : len(MEDIAPIPE33.joints)]
+    return joints_m + np.random.default_rng(7).normal(0.0, noise_m, joints_m.shape)

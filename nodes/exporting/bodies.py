@@ -1,7 +1,7 @@
 """Somebody's bones: lengths and shapes that stay the same over the take, measured by many poses.
 
-A bone is as long as the median of its measurements. What is stiff and has several ends (head, hand, foot) has the shape
-that fits its measurements best, each turned onto it (generalised Procrustes), and stands at rest as usual.
+A bone is as long as the median of its measurements. How the bones of a head, hand or foot lie to each other at rest is
+the shape that fits the measurements best, each turned onto it (generalised Procrustes); it stands at rest as usual.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nodes.exporting.figure import Figure, Node
+from nodes.exporting.figure import Figure
 
 F64 = npt.NDArray[np.float64]
 LEAST = 5  # measurements that make a length
@@ -30,22 +30,17 @@ def measure(figure: Figure, joints_m: F64) -> F64:
     """
     offset_m = np.zeros((len(figure.joints), 3))
     scale = _scale(figure, joints_m)
-    for node in figure.nodes:
-        for end in node.ends:
-            offset_m[end] = (figure.rest_m[end] - figure.rest_m[node.at]) * scale
-        ends = list(node.ends)
+    for i, node in enumerate(figure.nodes):
+        ends = list(node.ends) or figure.carried(i)
         arms_m = joints_m[:, ends] - joints_m[:, node.at, None]
-        if is_line(figure, node):
-            offset_m[ends] *= (_lengths(arms_m, offset_m[ends]) / np.linalg.norm(offset_m[ends], axis=-1))[:, None]
+        usual_m = (figure.rest_m[ends] - figure.rest_m[node.at]) * scale
+        if node.ends:
+            along = offset_m[ends] if offset_m[ends].any() else usual_m
+            lengths = _lengths(arms_m, usual_m)
+            offset_m[ends] = along * (lengths / np.linalg.norm(along, axis=-1))[:, None]
         else:
-            offset_m[ends] = _shape(arms_m, offset_m[ends])
+            offset_m[ends] = _shape(arms_m, usual_m) if figure.is_stiff(ends) else usual_m
     return offset_m
-
-
-def is_line(figure: Figure, node: Node) -> bool:
-    """Whether the node's ends lie on one line through it at rest, so that the turn about that line does not show."""
-    arms = figure.rest_m[list(node.ends)] - figure.rest_m[node.at]
-    return len(node.ends) < 2 or bool(np.linalg.matrix_rank(arms, tol=1e-6) < 2)
 
 
 def nearest_rotation(M: F64, weak: F64) -> F64:
@@ -82,7 +77,7 @@ def _shape(arms_m: F64, usual_m: F64) -> F64:
     enough = known.sum(axis=0) >= LEAST
     several = (known & enough).sum(axis=1) >= 2
     if enough.sum() < 2 or several.sum() < LEAST:
-        return usual_m * (_lengths(arms_m, usual_m) / np.linalg.norm(usual_m, axis=-1))[:, None]
+        return usual_m
     arms_m = arms_m[several]
     shape = usual_m.copy()
     weak = np.eye(3)

@@ -1,12 +1,14 @@
-"""C3D, the markers of Mokka, Vicon, Visual3D and OpenSim: millimetres, z up, no analog channels; ezc3d writes it.
+"""C3D, the markers of Mokka, Vicon, Visual3D and OpenSim: millimetres, z up, no analog channels.
 
-A marker that is absent has the residual -1; one that no camera saw at the moment (predicted, or bridged when brought
-to an even rate) has 0, the format's word for interpolated; else it is sigma, in whole millimetres from 1 on. The masks
-tell which of the first seven cameras contributed. https://www.c3d.org/docs/C3D_User_Guide.pdf
+ezc3d writes what stands before the frames; the frames follow as they come, since ezc3d would hold nine times their
+size in memory. A marker that is absent has the residual -1; one that is there 0, the format's word for processed, as
+all of ours come out of a filter. (Cameras and sigma are in CSV, Parquet and NPZ: programs disagree about which byte of
+a residual says what.) https://www.c3d.org/HTML/Documents/3ddatafloatingpointformat.htm
 
 Frame numbers have 16 bits, and ezc3d, as others, reads no further: somebody's longer time goes into several files.
 """
 
+import struct
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,49 +17,54 @@ from typing import Any
 
 import ezc3d
 import numpy as np
-import numpy.typing as npt
 
 from nodes.exporting.marker_names import marker_names
 from nodes.exporting.moments import Rows
 from nodes.exporting.plan import Axes, Person, Plan, Write, turned
-from nodes.wire.messages import Origin
 
 MOST_FRAMES = 65_535
-MASKED_CAMERAS = 7
-LARGEST_RESIDUAL = 127  # of the bits beside the masks, with a sign
-COLUMNS = 5  # kept of each marker: x, y, z, residual, cameras
 SCREEN_UP = {Axes.Z_UP: "+Z", Axes.Y_UP: "+Y"}
+BLOCK_BYTES = 512
+FIRST_AND_LAST = struct.Struct("<HH")  # frames, in the header
+FIRST_AT, DATA_START_AT = 6, 16  # bytes of the header
+FRAMES = (
+    b"FRAMES"  # the parameter of the group POINT: name, offset to the next one (2), type (1), dimensions (1), value
+)
+UINT16 = struct.Struct("<H")
 
 
 @contextmanager
 def c3d_file(plan: Plan, person: Person, part: Path) -> Iterator[Write[Rows]]:
-    """One person's file. ezc3d needs it whole, so frames wait on disk for each other. Raises OSError."""
-    J, count = len(plan.skeleton.joints), person.behind - person.first
-    with tempfile.TemporaryFile(dir=part.parent) as waiting:
+    """One person's file. Raises OSError."""
+    with part.open("wb") as file:
+        file.write(_before_frames(plan, person, part.parent))
 
         def write(rows: Rows) -> None:
-            columns = [turned(rows.joints_m, plan.axes) * 1000.0, residual(rows)[..., None], rows.views[..., None]]
-            waiting.write(np.concatenate(columns, axis=-1).astype(np.float32).tobytes())
+            known = np.isfinite(rows.joints_m).all(-1)
+            words = np.empty((*known.shape, 4), "<f4")
+            words[..., :3] = np.where(known[..., None], turned(rows.joints_m, plan.axes) * 1000.0, 0.0)
+            words[..., 3] = np.where(known, 0.0, -1.0)
+            file.write(words.tobytes())
 
         yield write
-        waiting.flush()
-        frames = np.memmap(waiting, dtype=np.float32, mode="r", shape=(count, J, COLUMNS))
-        named = part.with_name(part.name + ".c3d")  # ezc3d gives a file this ending if it has another
-        try:
-            _document(plan, person, frames).write(str(named))
-            named.replace(part)
-        finally:
-            named.unlink(missing_ok=True)
+        file.write(b"\0" * (-file.tell() % BLOCK_BYTES))
 
 
-def residual(rows: Rows) -> npt.NDArray[np.floating[Any]]:
-    """(B, J) the number that C3D keeps beside each marker."""
-    measured = np.clip(np.ceil(np.nan_to_num(rows.sigma_m) * 1000.0), 1, LARGEST_RESIDUAL)
-    known = np.isfinite(rows.joints_m).all(-1)
-    return np.where(known, np.where(rows.origin == Origin.PREDICTED, 0.0, measured), -1.0)
+def _before_frames(plan: Plan, person: Person, folder: Path) -> bytes:
+    """Header and parameters: those of a file with one frame, in which then the number of frames is put right."""
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        path = Path(scratch) / "one.c3d"
+        _one_frame(plan, person).write(str(path))
+        content = bytearray(path.read_bytes())
+    count = person.behind - person.first
+    first, _ = FIRST_AND_LAST.unpack_from(content, FIRST_AT)
+    FIRST_AND_LAST.pack_into(content, FIRST_AT, first, first + count - 1)
+    (data_block,) = UINT16.unpack_from(content, DATA_START_AT)
+    UINT16.pack_into(content, content.index(FRAMES, BLOCK_BYTES) + len(FRAMES) + 4, count)
+    return bytes(content[: (data_block - 1) * BLOCK_BYTES])
 
 
-def _document(plan: Plan, person: Person, frames: npt.NDArray[np.float32]) -> Any:
+def _one_frame(plan: Plan, person: Person) -> Any:
     document = ezc3d.c3d()
     point = document["parameters"]["POINT"]
     point["RATE"]["value"] = [plan.rate_hz]
@@ -68,17 +75,10 @@ def _document(plan: Plan, person: Person, frames: npt.NDArray[np.float32]) -> An
     document.add_parameter("POINT", "Y_SCREEN", [SCREEN_UP[plan.axes]])
     document.add_parameter("MANUFACTURER", "COMPANY", ["livepose3d"])
     facts = {"PERSON": [str(person.id)], "SKELETON": [plan.skeleton.name], "FRAME": [plan.frame]}
-    facts |= {"CAMERAS": list(plan.cameras[:MASKED_CAMERAS]) or ["none"]}
     for name, value in facts.items():
         document.add_parameter("LIVEPOSE3D", name, value)
     document.add_parameter("LIVEPOSE3D", "START_S", [person.first / plan.rate_hz])
     if person.behind <= MOST_FRAMES:
         document["header"]["points"]["first_frame"] = person.first
-    points = np.ones((4, frames.shape[1], frames.shape[0]))
-    points[:3] = frames[..., :3].transpose(2, 1, 0)
-    document["data"]["points"] = points
-    views = frames[..., 4].T.astype(np.uint32)
-    masks = [(views >> np.uint32(bit) & np.uint32(1)).astype(bool) for bit in range(MASKED_CAMERAS)]
-    document["data"]["meta_points"] = {"residuals": frames[None, ..., 3].transpose(0, 2, 1).astype(float),
-                                       "camera_masks": np.stack(masks)}  # fmt: skip
+    document["data"]["points"] = np.ones((4, len(plan.skeleton.joints), 1))
     return document

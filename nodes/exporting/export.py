@@ -44,10 +44,12 @@ class Wish:
 
 def export(path: Path, wish: Wish, progress: Progress | None = None) -> list[str]:
     """Write the file or files; what to tell about them, in lines. Raises SessionError, OSError."""
+    check_target(wish.out, [path], force=True)
     kind = _format_of(wish)
     _check(wish, kind)
     with SessionReader(path) as session:
-        check_target(wish.out, [path], wish.force or kind.one_person is not None)
+        if kind.everybody:
+            check_target(wish.out, [path], wish.force)
         found = survey(_poses(session, wish, progress, 0.0))
         if found is None:
             raise SessionError(_no_poses(session, wish))

@@ -1,8 +1,9 @@
 """A figure of rigid bones for any skeleton: which joint turns what, and how it stands at rest.
 
 At rest the figure stands as animators expect: y up, looking along +z, arms stretched out to the sides (its left along
-+x), palms down. Middles that a skeleton lacks (pelvis, thorax, head) are added. A joint turns as a whole what is stiff
-(face, hand, foot, the two hips); every other bone turns by itself, by way of a node at the same place where need be.
++x), palms down. Middles that a skeleton lacks (pelvis, thorax, head) are added. Every bone turns by itself, but for the
+two hips, which the pelvis turns; where several bones begin, each has a node of its own at the same place. The joint's
+node then turns as these lie together: a head, hand or foot as a whole, and what detectors see move in it besides.
 """
 
 from dataclasses import dataclass
@@ -49,14 +50,13 @@ REST = {
 MIDDLES = {"pelvis": "hip", "thorax": "shoulder", "head": "ear"}
 STANDS_FOR = {"thorax": ("thorax", "neck", "upper_neck")}  # where one of these is there, no middle is needed
 TOPS = frozenset({"halpe26", "body25b", "h36m17", "humaneva15"})  # skeletons whose head is its top
-STIFF = {  # joints that are turned together → the one that turns them, and what they hang on where it is not there
+STIFF = {  # joints that move together → the one that they hang on, and what they hang on where it is not there
     "head": (
         ("nose", "eye_inner", "eye", "eye_outer", "ear", "mouth", "head_top"),
         ("head", "upper_neck", "neck", "thorax"),
     ),
     "hand": (("hand", "thumb", "index", "pinky"), ("wrist",)),
     "foot": (("heel", "toe", "foot_index", "big_toe", "small_toe"), ("ankle",)),
-    "hips": (("hip",), ("pelvis",)),
 }
 HINGES = {"elbow": "wrist", "knee": "ankle"}  # joints that bend about one axis, and the end of the bone below
 HINGE_AXES = {  # at rest: that about which the bone below turns, right-handed, as it bends forearm forward, shank back
@@ -79,13 +79,14 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """joints: the skeleton's, then added middles. middles: those, with the two joints that each is between.
+    """joints: the skeleton's, then added middles; words: the same as REST calls them.
 
-    nodes: parents before children; each joint that is not left out has one of its own, besides those of bones.
-    rest_m: (J, 3). left_out: joints that hang on nothing.
+    middles: those, with the two joints that each is between. nodes: parents before children; each joint that is not
+    left out has one of its own, besides those of its bones. rest_m: (J, 3). left_out: joints that hang on nothing.
     """
 
     joints: tuple[str, ...]
+    words: tuple[str, ...]
     middles: dict[int, tuple[int, int]]
     nodes: tuple[Node, ...]
     rest_m: F64
@@ -96,9 +97,15 @@ class Figure:
         """The joint at the root."""
         return self.nodes[0].at
 
-    def node_at(self, joint: int) -> int:
-        """The joint's own node, which its bones' nodes hang on."""
-        return next(i for i, node in enumerate(self.nodes) if node.at == joint)
+    def carried(self, node: int) -> list[int]:
+        """The ends of the bones that have nodes of their own at a joint's node."""
+        at = self.nodes[node].at
+        return [end for other in self.nodes if other.parent == node and other.at == at for end in other.ends]
+
+    def is_stiff(self, ends: list[int]) -> bool:
+        """Whether several joints are of one stiff part of the body."""
+        words = {_split(self.words[end])[1] for end in ends}
+        return len(ends) > 1 and any(words <= set(parts) for parts, _ in STIFF.values())
 
     def below(self, joint: int) -> list[int]:
         """A joint and all that hang on it."""
@@ -129,7 +136,7 @@ def figure_of(skeleton: Skeleton) -> Figure:
     held = {node.at for node in nodes}
     left_out = tuple(name for joint, name in enumerate(names) if joint not in held)
     rest_m = np.array([_rest(word) for word in words])
-    return Figure(tuple(names), middles, nodes, rest_m, left_out)
+    return Figure(tuple(names), tuple(words), middles, nodes, rest_m, left_out)
 
 
 def _parents(words: list[str]) -> dict[int, int]:
@@ -161,35 +168,20 @@ def _nodes(words: list[str], parent: dict[int, int], root: int) -> tuple[Node, .
     nodes: list[Node] = []
 
     def grow(joint: int, above: int) -> None:
-        groups = _groups(words, [child for child in parent if parent[child] == joint])
-        own = groups.pop(0) if groups and (len(groups) == 1 or _turns(words[joint], words[groups[0][0]])) else ()
+        children = [child for child in parent if parent[child] == joint]
+        hips = [child for child in children if _split(words[child])[1] == "hip"]
+        own = tuple(children if len(children) == 1 else hips if words[joint] == "pelvis" else [])
         here = len(nodes)
         nodes.append(Node(words[joint], above, joint, own))
         for child in own:
             grow(child, here)
-        for group in groups:
-            nodes.append(Node(_bone_name(words[joint], words[group[0]]), here, joint, group))
-            helper = len(nodes) - 1
-            for child in group:
-                grow(child, helper)
+        for child in children:
+            if child not in own:
+                nodes.append(Node(_bone_name(words[joint], words[child]), here, joint, (child,)))
+                grow(child, len(nodes) - 1)
 
     grow(root, -1)
     return tuple(nodes)
-
-
-def _groups(words: list[str], children: list[int]) -> list[tuple[int, ...]]:
-    """Joints that are turned together; the stiff ones first."""
-    groups: dict[str, list[int]] = {}
-    for child in children:
-        part = _split(words[child])[1]
-        kind = next((kind for kind, (parts, _) in STIFF.items() if part in parts), words[child])
-        groups.setdefault(kind, []).append(child)
-    return [tuple(group) for _, group in sorted(groups.items(), key=lambda each: each[0] not in STIFF)]
-
-
-def _turns(joint: str, end: str) -> bool:
-    """Whether a joint is the one that turns such ends."""
-    return any(_split(end)[1] in parts and _split(joint)[1] == holders[0] for parts, holders in STIFF.values())
 
 
 def _bone_name(joint: str, end: str) -> str:

@@ -1,8 +1,8 @@
 """Joints in turns of bones: the pose of a figure of rigid bones that comes nearest to the fused joints.
 
 Least squares over all joints at once, by turns: the position of the root, then every node, each put where the squared
-distances of all that hangs on it are least while the others stay (a closed form: the direction of a sum, or Kabsch's
-rotation). A node's turn in the world moves what hangs on it without turning it, so every step makes the sum less.
+distances of all that hangs on it are least while the others stay (in closed form: the direction of a sum). A node's
+turn in the world moves what hangs on it without turning it, so every step makes the sum less.
 What the joints leave open: the turn of an elbow's or knee's bones about themselves follows the plane in which it bends,
 as far as it bends; other bones turn the shortest way from the bone above. Where nothing of a bone was seen, it keeps
 its turn against the bone above, and somebody who is not there at all stands still.
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nodes.exporting.bodies import is_line, nearest_rotation
+from nodes.exporting.bodies import nearest_rotation
 from nodes.exporting.figure import HINGE_AXES, HINGES, Figure, Node
 
 F64 = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
-SWEEPS = 6  # on captured motion, 0.83 mm are left after four, 0.81 after sixteen
+SWEEPS = 40  # at most
+SETTLED_M = 0.0005  # what a sweep still moves where no more is to be had
 USUAL_SIGMA_M = 0.02  # joints that are less sure than this count less
 BENT = (0.1, 0.45)  # sine of the bend from which on its plane begins to count, and counts alone
 NOTHING = 1e-9
@@ -44,7 +45,7 @@ class Solver:
         self._last = np.tile(np.eye(3), (len(figure.nodes), 1, 1))
         self._root_m = figure.rest_m[figure.root].copy()
         self._in_figure = np.array([name not in figure.left_out for name in figure.joints])
-        self._bones = [_Bone(figure, node, offset_m) for node in figure.nodes]
+        self._bones = [_Bone(node, offset_m) for node in figure.nodes]
 
     def solve(self, joints_m: F64, sigma_m: F64) -> Turns:
         """The turns at B moments. joints_m: (B, J, 3) y up, with middles; sigma_m: (B, J of the skeleton)."""
@@ -55,8 +56,15 @@ class Solver:
         weight[:, n:] = 0.0
         x = np.where(known[..., None], joints_m, 0.0)
         p = self._begin(x, known)
+        moving = np.arange(len(p))
         for _ in range(SWEEPS):
-            self._sweep(x, weight, p)
+            after = p[moving]
+            self._sweep(x[moving], weight[moving], after)
+            farthest_m = np.abs(after - p[moving]).max(axis=(1, 2))
+            p[moving] = after
+            moving = moving[farthest_m > SETTLED_M]
+            if not len(moving):
+                break
         return self._turns(weight, p)
 
     def _begin(self, x: F64, known: Flags) -> F64:
@@ -101,7 +109,7 @@ class Solver:
         local = np.zeros_like(world)
         for i, (node, bone) in enumerate(zip(self.figure.nodes, self._bones, strict=True)):
             above = world[:, node.parent] if node.parent >= 0 else np.broadcast_to(np.eye(3), (B, 3, 3))
-            toward = list(node.ends) or self._carried(i)
+            toward = list(node.ends) or self.figure.carried(i)
             below = [joint for end in toward for joint in self._below[end]]
             known = weight[:, below].sum(axis=1) > NOTHING
             arms = p[:, toward] - p[:, node.at, None]
@@ -114,10 +122,6 @@ class Solver:
             world[:, i] = above @ own
         root_m, self._root_m = _held(p[:, self.figure.root], weight.sum(axis=1) > NOTHING, self._root_m)
         return Turns(root_m, local)
-
-    def _carried(self, node: int) -> list[int]:
-        return [end for other in self.figure.nodes if other.parent == node for end in other.ends
-                if other.at == self.figure.nodes[node].at]  # fmt: skip
 
     def _twisted(self, node: Node, turned: F64, arms: F64, p: F64, weight: F64) -> F64:
         """Turned about the bone itself, where something tells how: the bend of a hinge, the back above the hips."""
@@ -144,12 +148,11 @@ class Solver:
 
 
 class _Bone:
-    """What a node does with its ends: points a line, or turns a stiff shape."""
+    """What a node points: a bone, or the two hips, which lie on one line through the pelvis."""
 
-    def __init__(self, figure: Figure, node: Node, offset_m: F64) -> None:
+    def __init__(self, node: Node, offset_m: F64) -> None:
         self.offset_m = offset_m[list(node.ends)]
-        self.line = is_line(figure, node)
-        if self.line and node.ends:
+        if node.ends:
             self.along = self.offset_m[0] / np.linalg.norm(self.offset_m[0])
             self.reach = self.offset_m @ self.along  # (E,) with a sign: a hip lies on either side
 
@@ -159,24 +162,17 @@ class _Bone:
 
     def moved(self, pulls: F64, arms: F64) -> F64:
         """The arms (B, E, 3) that follow the pulls best; where nothing pulls, as they were."""
-        if self.line:
-            along = np.einsum("e,bei->bi", self.reach, pulls)
-            size = np.linalg.norm(along, axis=-1, keepdims=True)
-            along = along / np.maximum(size, NOTHING)
-            return np.where(size[:, None] > NOTHING, self.reach[:, None] * along[:, None], arms)
-        M = np.einsum("bei,ej->bij", pulls, self.offset_m)
-        before = nearest_rotation(np.einsum("bei,ej->bij", arms, self.offset_m), np.eye(3))
-        pulled = (np.abs(M).sum((-2, -1)) > NOTHING)[:, None, None]
-        return np.where(pulled, self.arms(nearest_rotation(M, before)), arms)
+        along = np.einsum("e,bei->bi", self.reach, pulls)
+        size = np.linalg.norm(along, axis=-1, keepdims=True)
+        along = along / np.maximum(size, NOTHING)
+        return np.where(size[:, None] > NOTHING, self.reach[:, None] * along[:, None], arms)
 
     def turned(self, arms: F64, guess: F64) -> F64:
-        """Turns (B, 3, 3) onto arms; where these leave it open, the nearest to a guess."""
+        """Turns (B, 3, 3) onto arms, the shortest way from a guess."""
         if not len(self.offset_m):
             return guess
-        if self.line:
-            toward = np.einsum("e,bei->bi", self.reach, arms)
-            return shortest_turn(guess @ self.along, toward) @ guess
-        return nearest_rotation(np.einsum("bei,ej->bij", arms, self.offset_m), guess)
+        toward = np.einsum("e,bei->bi", self.reach, arms)
+        return shortest_turn(guess @ self.along, toward) @ guess
 
 
 def places(figure: Figure, offset_m: F64, turns: Turns) -> F64:
