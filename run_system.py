@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nodes.commands import doctor, export, import_, live, record, recover, reprocess
+from nodes.commands import compare, doctor, export, import_, live, plot, record, recover, reprocess
 from nodes.system.process_table import Row, Setup
 
 
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add(commands)
     record.add(commands)
     live.add_replay(commands, REPLAY_TABLE)
-    for module in (reprocess, export, import_, recover):
+    for module in (reprocess, compare, plot, export, import_, recover):
         module.add(commands)
     return parser
 
