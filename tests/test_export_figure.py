@@ -224,6 +224,31 @@ def test_captured_motion_is_met(skeleton):
     assert np.percentile(np.concatenate(errors), 95) < 6.0
 
 
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared are not here")
+def test_fused_joints_of_a_recording_are_met():
+    """Of real detections, fused without the lifter: 15 mm are asked for."""
+    from configs.schema import Fusion, Synchroniser
+    from nodes.offline.messages import messages_of, stream_of
+    from nodes.offline.sequence import load_sequence
+    from nodes.stages.pipeline import FusionPipeline
+
+    sequence = load_sequence(SHARED / "pose2sim" / "pose2sim_single.npz")
+    stream = stream_of(sequence)
+    settings = Fusion(synchroniser=Synchroniser(deadline_ms=None, rate_hz=sequence.fps))
+    ticks_ns = tuple(stream.ticks_ns.tolist())
+    pipeline = FusionPipeline(
+        sequence.rig, sequence.rig.names, settings, sequence.skeleton, lifter=None, ticks_ns=ticks_ns
+    )
+    poses = [pose for message in messages_of(sequence, stream, 10**8) for pose in pipeline.push(message)]
+    people = [pose.people[0] for pose in [*poses, *pipeline.finish()] if pose.people]
+    joints_m = np.stack([person.joints_m for person in people]).astype(float)
+    p, x, _, _ = posed(sequence.skeleton, joints_m)
+    error_mm = np.linalg.norm(p - x, axis=-1) * 1000
+    assert len(joints_m) > 90
+    assert np.nanmean(error_mm) < 15.0
+
+
 def whole_clips():
     """Ten clips that have all of the 22 joints."""
     with np.load(SHARED / "cmu" / "cmu_motion.npz") as arrays:

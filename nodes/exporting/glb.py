@@ -2,8 +2,9 @@
 
 import json
 import struct
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,31 @@ ARRAY_BUFFER = 34962
 MAGIC, VERSION, JSON_CHUNK, BIN_CHUNK = b"glTF", 2, b"JSON", b"BIN\0"
 HEAD, CHUNK_HEAD = struct.Struct("<4sII"), struct.Struct("<I4s")
 LARGEST = 2**32 - 1  # bytes that the format can count
+PIECE = 4096  # rows that are in memory at a time
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Some columns of a table (count, width) of float32 on disk, which is read a piece at a time."""
+
+    file: IO[bytes]
+    count: int
+    width: int
+    first: int
+    behind: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def size(self) -> int:
+        return self.count * (self.behind - self.first)
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        at, behind, _ = rows.indices(self.count)
+        self.file.seek(4 * self.width * at)
+        table = np.frombuffer(self.file.read(4 * self.width * (behind - at)), "<f4").reshape(-1, self.width)
+        return table[:, self.first : self.behind]
 
 
 class Glb:
@@ -21,7 +47,7 @@ class Glb:
 
     def __init__(self, generator: str) -> None:
         self.document: dict[str, Any] = {"asset": {"version": "2.0", "generator": generator}}
-        self._arrays: list[tuple[npt.NDArray[Any], str]] = []
+        self._arrays: list[tuple[npt.NDArray[Any] | Columns, str]] = []
         self._size = 0
 
     def add(self, kind: str, thing: dict[str, Any]) -> int:
@@ -31,7 +57,13 @@ class Glb:
         return len(things) - 1
 
     def accessor(
-        self, rows: npt.NDArray[Any], component: int, shape: str, *, extent: bool = False, vertices: bool = False
+        self,
+        rows: npt.NDArray[Any] | Columns,
+        component: int,
+        shape: str,
+        *,
+        extent: bool = False,
+        vertices: bool = False,
     ) -> int:
         """An accessor to an array (count, components). extent: with minimum and maximum. vertices: for a mesh."""
         dtype = DTYPES[component]
@@ -43,7 +75,7 @@ class Glb:
             **{"componentType": component, "count": len(rows), "type": shape},
         }
         if extent:
-            as_stored = np.asarray(rows, dtype=dtype)
+            as_stored = np.asarray(rows[:], dtype=dtype)
             accessor |= {"min": as_stored.min(axis=0).tolist(), "max": as_stored.max(axis=0).tolist()}
         self._arrays.append((rows, dtype))
         self._size += size + -size % 4
@@ -62,5 +94,6 @@ class Glb:
             file.write(CHUNK_HEAD.pack(len(text), JSON_CHUNK) + text)
             file.write(CHUNK_HEAD.pack(self._size, BIN_CHUNK))
             for rows, dtype in self._arrays:
-                content = np.ascontiguousarray(rows, dtype=dtype).tobytes()
-                file.write(content + b"\0" * (-len(content) % 4))
+                for at in range(0, len(rows), PIECE):
+                    file.write(np.ascontiguousarray(rows[at : at + PIECE], dtype=dtype).tobytes())
+                file.write(b"\0" * (-file.tell() % 4))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from nodes.exporting.bone_mesh import mesh_of
 from nodes.exporting.figure import figure_of
-from nodes.exporting.glb import FLOAT, UBYTE, Glb
+from nodes.exporting.glb import FLOAT, UBYTE, Columns, Glb
 from nodes.exporting.inverse_kinematics import Turns, places
 from nodes.exporting.moments import Block
 from nodes.exporting.plan import Person, Plan, Write, people_of
@@ -76,10 +76,9 @@ class _Take:
             else:
                 self.stretches.append([number, number + 1])
 
-    def rows(self) -> npt.NDArray[np.float32]:
-        self.file.flush()
+    def columns(self, first: int, behind: int) -> Columns:
         count = sum(behind - first for first, behind in self.stretches)
-        return np.memmap(self.file, dtype="<f4", mode="r", shape=(count, 4 + 4 * len(self.posed.figure.nodes)))
+        return Columns(self.file, count, 4 + 4 * len(self.posed.figure.nodes), first, behind)
 
 
 def continuous_quaternions(R: F64, last: F64 | None) -> F64:
@@ -164,18 +163,16 @@ def _mesh(glb: Glb, take: _Take, rest_m: F64, materials: dict[str, int]) -> int:
 
 
 def _animate(glb: Glb, take: _Take, nodes: list[int], top: int, animation: dict[str, Any], plan: Plan) -> None:
-    rows = take.rows()
-
     def add(node: int, path: str, times: int, values: int, interpolation: str = "LINEAR") -> None:
         animation["samplers"].append({"input": times, "output": values, "interpolation": interpolation})
         target = {"node": node, "path": path}
         animation["channels"].append({"sampler": len(animation["samplers"]) - 1, "target": target})
 
-    times = glb.accessor(rows[:, :1], FLOAT, "SCALAR", extent=True)
-    add(nodes[0], "translation", times, glb.accessor(rows[:, 1:4], FLOAT, "VEC3"))
+    times = glb.accessor(take.columns(0, 1), FLOAT, "SCALAR", extent=True)
+    add(nodes[0], "translation", times, glb.accessor(take.columns(1, 4), FLOAT, "VEC3"))
     for i, each in enumerate(take.posed.figure.nodes):
         if each.ends or any(other.parent == i for other in take.posed.figure.nodes):
-            add(nodes[i], "rotation", times, glb.accessor(rows[:, 4 + 4 * i : 8 + 4 * i], FLOAT, "VEC4"))
+            add(nodes[i], "rotation", times, glb.accessor(take.columns(4 + 4 * i, 8 + 4 * i), FLOAT, "VEC4"))
     changes = [(0, False), *((at, there) for first, behind in take.stretches for at, there in
                              ((first, True), (behind, False)))]  # fmt: skip
     shown = dict(change for change in changes if change[0] < plan.moments)  # at one moment the later one holds
