@@ -62,11 +62,9 @@ def print_comparison(made: Comparison, a: Path, b: Path, console: Console) -> No
     if made.identical:
         console.print(f"identical: {made.same} poses, the same to the last digit", highlight=False)
         return
-    table = Table(
-        title=f"A {a.name}, B {b.name}: distance of joints and their sigma, mm; where reported, %", box=SIMPLE
-    )
+    table = Table(title=f"A {a.name}, B {b.name}: distance and sigma, mm; in both, A only, B only, %", box=SIMPLE)
     table.add_column("joint", no_wrap=True)
-    for column in ("mean", "median", "p95", "both", "A only", "B only", "σ A", "σ B"):
+    for column in ("mean", "median", "p95", "both", "A", "B", "σ A", "σ B"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in _joint_rows(made):
         shares = [f"{100 * row[key]:.1f}" for key in ("in_both", "in_a_only", "in_b_only")]

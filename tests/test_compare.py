@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from lifter.skeleton import COCO17, MEDIAPIPE33
 from nodes.commands import compare as compare_command
-from nodes.compare import Somebody, instants, paired
+from nodes.compare import Somebody, compare, instants, paired
 from nodes.compare_told import compared_sessions, document, lines
+from nodes.offline.compared import named
 from nodes.sessions.errors import SessionError
 from tests import messages as make
 from tests.crowd import STRAIGHT, Actor, actors
@@ -244,3 +246,23 @@ def test_lines_over_time_have_the_same_stretches(tmp_path):
     for most in (50, 200, 2400):
         assert made.worst.told(most)[2] == made.over_time.told(most)[2]
         assert len(made.worst.told(most)[1]) == len(made.over_time.told(most)[1])
+
+
+def test_recordings_of_different_skeletons_are_compared_where_they_have_joints_in_common(tmp_path):
+    """coco17's joints are among mediapipe33's, but for the place of some that have one name and are two things."""
+    rows = [MEDIAPIPE33.joints.index(joint) for joint in COCO17.joints]
+    a = [
+        make.pose(captured_ns=START_NS + k * 33 * MS, skeleton="mediapipe33", people=(made_of(k, None),))
+        for k in range(9)
+    ]
+    b = [make.pose(captured_ns=START_NS + k * 33 * MS, skeleton="coco17", people=(made_of(k, rows),)) for k in range(9)]
+    made = compare(iter(a), iter(b), named(MEDIAPIPE33.joints), named(COCO17.joints))
+    assert set(made.joints) == set(COCO17.joints)
+    assert made.people == [9, 0, 0]
+    assert made.mean_m.max() == 0
+
+
+def made_of(tick, rows):
+    joints_m = STANDING.joints_m(tick / 30)[0].astype(np.float32)
+    joints_m = joints_m if rows is None else joints_m[rows]
+    return make.person(len(joints_m), joints_m=joints_m)
