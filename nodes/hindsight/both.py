@@ -16,7 +16,8 @@ from nodes.wire.messages import Origin, Person3D
 F64 = npt.NDArray[np.float64]
 
 SAME_M = 0.5  # mean over joints: farther apart, they are two
-ALIKE = 0.8  # of the surer one's sigma: lifts of one view err alike forward and backward, and for long
+APART = 1e3  # above all distances, so that as many as can be are paired
+ALIKE = 0.8  # of the surer one's sigma: detectors and lifts err alike in both passes, and for longer than a few ticks
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def is_seen(person: Person3D) -> bool:
 def pairs_of(forward: Sequence[Person3D], backward: Sequence[Person3D]) -> list[Pair]:
     """Who is who: as many pairs as are near, with the least distance in all; the others alone."""
     distance = np.array([[distance_m(f, b) for b in backward] for f in forward]).reshape(len(forward), len(backward))
-    rows, columns = linear_sum_assignment(np.minimum(distance, 1e3 * SAME_M))
+    rows, columns = linear_sum_assignment(np.where(distance < SAME_M, distance, APART))
     both = {int(f): int(b) for f, b in zip(rows, columns, strict=True) if distance[f, b] < SAME_M}
     pairs = [Pair(person, backward[both[i]] if i in both else None) for i, person in enumerate(forward)]
     return pairs + [Pair(None, person) for i, person in enumerate(backward) if i not in both.values()]
@@ -81,12 +82,10 @@ def known_of(people: Sequence[Person3D]) -> Known:
     best = np.where(there, sigma_m, np.inf).argmin(0), np.arange(joints_m.shape[1])
     origin = np.array([each.origin for each in people])
     views = np.bitwise_or.reduce(np.array([each.views for each in people]), axis=0)
-    lone = np.where(origin == Origin.ABSENT, 255, origin).min(0) >= Origin.LIFTED
-    least_m = sigma_m[best]
     return Known(
         joints_m=np.where(known[:, None], together_m, np.nan),
         sigma_m=np.where(known, 1.0 / np.sqrt(np.where(known, total, 1.0)), np.nan),
-        alike_m=np.where(known & lone, ALIKE * least_m, 0.0),
+        alike_m=np.where(known, ALIKE * sigma_m[best], 0.0),
         reprojection_px=np.array([each.reprojection_px for each in people])[best],
         views=np.where(known, views, 0).astype(np.uint32),
         origin=np.where(known, np.where(origin == Origin.ABSENT, 255, origin).min(0), Origin.ABSENT).astype(np.uint8),
