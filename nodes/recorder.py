@@ -45,21 +45,26 @@ class Recorder:
         self._heard_itself = False
         self._at_rest = "idle"  # the state without a recording: how the last one ended
         self._figures: dict[str, Any] = {}  # of the last recording
-        self._complaint = ""
+        self._asked = Path()  # the name that was asked for; the next free one may be another
+        self._fault = ""
+        self._refusal = ""  # of a request; no fault of the recording
         self._seq = 0
 
     def start(self, path: Path, video: bool, at_ns: int) -> None:
         """Begin to record, into the next free name. What prevents it is told in the health."""
+        if self._take is not None and self._take.full:
+            self.stop(at_ns)
         if self._take is not None:
-            self._complaint = f"is recording {self._take.path} already: a second recording was refused"
+            if path != self._asked:
+                self._refusal = f"is recording {self._take.path} already: {path.name} was refused"
             return
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._take = Take(next_free(path), at_ns)
         except OSError as error:
-            self._at_rest, self._complaint = "failed", f"{path} cannot be made: {error.strerror or error}"
+            self._at_rest, self._fault = "failed", f"{path} cannot be made: {error.strerror or error}"
             return
-        self._video, self._complaint = video, ""
+        self._asked, self._video, self._fault, self._refusal = path, video, "", ""
         if self._about is not None:
             self._take.explain(self._about, at_ns)
 
@@ -73,9 +78,10 @@ class Recorder:
             try:
                 take.close()
             except OSError as error:
-                self._complaint = f"no room for the index ({error.strerror or error}): recover makes it"
-        self._at_rest = "failed" if take.full or self._complaint else "stopped"
-        self._figures, self._complaint = _figures(take), self._note(take, at_ns)
+                self._fault = f"no room for the index ({error.strerror or error}): recover makes it"
+        self._at_rest = "failed" if take.full or self._fault else "stopped"
+        self._refusal = ""
+        self._figures, self._fault = _figures(take), self._note(take, at_ns)
         self._take = None
 
     def take_in(self, envelope: bytes, at_ns: int) -> None:
@@ -101,7 +107,7 @@ class Recorder:
             seq=self._seq,
             state=self._at_rest if take is None else self._state(take, now_ns),
             video=take is not None and self._video and not take.full,
-            note=(self._complaint if take is None else self._note(take, now_ns))[:500],
+            note=(self._refusal or self._fault if take is None else self._note(take, now_ns))[:500],
             **(self._figures if take is None else _figures(take)),
         )
 
@@ -116,7 +122,7 @@ class Recorder:
         lost = f"{take.lost} messages were lost on their way to the recorder" if take.lost else ""
         refused = f"{take.refused} messages were not ours and are not in the recording" if take.refused else ""
         about = NO_ABOUT if waited and not take.has_about else ""
-        return "; ".join(filter(None, (take.full, self._complaint, lost, refused, about)))
+        return "; ".join(filter(None, (take.full, self._fault, self._refusal, lost, refused, about)))
 
     def _obey(self, envelope: bytes, at_ns: int) -> None:
         try:
@@ -137,7 +143,7 @@ class Recorder:
 
     def _start_as_asked(self, request: RecordRequest, at_ns: int) -> None:
         if not FILE_NAME.fullmatch(request.name) or request.name.startswith("."):
-            self._complaint = f"a recording called {request.name!r} was refused: letters, digits, . - and _ only"
+            self._refusal = f"a recording called {request.name!r} was refused: letters, digits, . - and _ only"
             return
         name = request.name or datetime.fromtimestamp(at_ns / 1e9).strftime("take-%Y-%m-%d-%H-%M-%S")
         self.start(self._folder / f"{name.removesuffix('.mcap')}.mcap", request.video, at_ns)

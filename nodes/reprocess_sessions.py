@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from nodes.sessions.errors import SessionError
 from nodes.sessions.fuse_again import Tally, fused_again
 from nodes.sessions.logged import Logged
 from nodes.sessions.playing import began_with, has_beginning
+from nodes.sessions.progress import bars
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.target import check_target
 from nodes.sessions.writer import new_session
@@ -193,9 +193,9 @@ def _summary(out: Path, tally: Tally, plan: Plan, span_s: float, took_s: float) 
 
 
 def _run_here(path: Path, target: Path, changes: Changes, force: bool) -> int:
-    with _bars([path]) as progress:
+    with bars([path.name]) as progress:
         try:
-            line = reprocess_session(path, target, changes, force, lambda done: progress(path, done))
+            line = reprocess_session(path, target, changes, force, lambda done: progress(path.name, done))
         except FAULTS as error:
             line = ""
             fault = str(error)
@@ -215,10 +215,10 @@ def _run_side_by_side(pairs: list[tuple[Path, Path]], changes: Changes, force: b
         work: dict[Future[str], Path] = {
             pool.submit(_in_process, path, target, changes, force, words): path for path, target in pairs
         }
-        with _bars([path for path, _ in pairs]) as progress:
+        with bars([str(path) for path, _ in pairs]) as progress:
             while any(not future.done() for future in work):
-                for path, done in list(words.items()):
-                    progress(Path(path), done)
+                for name, done in list(words.items()):
+                    progress(name, done)
                 time.sleep(0.2)
         for future, path in work.items():
             try:
@@ -238,17 +238,3 @@ def _in_process(path: Path, target: Path, changes: Changes, force: bool, words: 
             words[str(path)] = done
 
     return reprocess_session(path, target, changes, force, progress)
-
-
-@contextmanager
-def _bars(paths: list[Path]) -> Iterator[Callable[[Path, float], None]]:
-    """A bar for each session on the terminal; nothing where there is none."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bars
-
-    with Bars(console=Console(stderr=True), transient=True) as bars:
-        tasks = {path: bars.add_task(path.name, total=1.0) for path in paths}
-        yield lambda path, done: bars.update(tasks[path], completed=done)

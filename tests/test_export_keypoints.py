@@ -7,9 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from calibration.synthetic import ring_rig
-from lifter.datasets.neutral import load_neutral
+from lifter.datasets.neutral import load_neutral, save_neutral
 from lifter.skeleton import MEDIAPIPE33
-from nodes.exporting.keypoints_file import KeypointsOfPeople, save
+from nodes.exporting.keypoints_file import KeypointsOfPeople
 from nodes.wire.messages import Keypoints2D, Person3D, Pose3D
 from tests import messages as make
 
@@ -77,7 +77,7 @@ def test_time_that_breaks_off_begins_a_new_chunk(recordings):
 
 def test_the_lifter_s_data_reader_takes_the_file(recordings, tmp_path):
     path = tmp_path / "walk.npz"
-    save(recordings[6], path)
+    save_neutral(recordings[6], path)
     (again,) = load_neutral(path)
     assert again.rig.names == RIG.names
     assert again.skeleton.joints == MEDIAPIPE33.joints

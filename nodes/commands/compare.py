@@ -47,13 +47,15 @@ def _run(options: argparse.Namespace) -> int:
 
     from nodes.compare_told import compared_sessions, draw, print_comparison, save_json
     from nodes.sessions.errors import SessionError
+    from nodes.sessions.progress import bars
     from nodes.sessions.target import check_target
 
     a, b = options.a, options.b
     try:
         for out in filter(None, (options.plot, options.json)):
             check_target(out, [a, b], options.force)
-        made = compared_sessions(a, b)
+        with bars(["comparing"]) as bar:
+            made = compared_sessions(a, b, lambda done: bar("comparing", done))
         print_comparison(made, a, b, Console())
         if options.json:
             save_json(made, a, b, options.json)

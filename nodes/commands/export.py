@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-FORMATS = ("csv", "parquet", "npz", "trc", "c3d", "bvh", "gltf")
+FORMATS = ("csv", "parquet", "npz", "trc", "c3d", "bvh", "gltf", "keypoints")
 
 DESCRIPTION = """\
 Write the fused poses of a session as a file of other programs.
@@ -14,6 +14,7 @@ Write the fused poses of a session as a file of other programs.
   trc, c3d       markers for OpenSim, Mokka, Visual3D; one file for each person
   bvh            a skeleton with bones of constant length for Blender; one file for each person
   gltf           the same skeletons with a simple body, everybody in one .glb
+  keypoints      2D of all cameras, one .npz for each person: what `lifter.train` and `lifter.adapt` learn from
 
 The format follows from the ending of FILE where --format is not given. Several people: FILE_p3.trc for person 3."""
 
@@ -23,6 +24,7 @@ examples:
   python run_system.py export walk.mcap --out walk.trc --rate 60         OpenSim: millimetres, y up
   python run_system.py export walk.mcap --out walk.bvh --person 3        Blender: File, Import, Motion Capture
   python run_system.py export walk.mcap --out walk.glb --from 10 --to 25
+  python run_system.py export walk.mcap --out walk_2d.npz --format keypoints    to train the lifter on
 
 docs/export.md tells units, axes, names and what becomes of gaps, for each format."""
 
@@ -72,8 +74,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def _run(options: argparse.Namespace) -> int:
     from nodes.exporting.export import Wish, export
+    from nodes.exporting.keypoints_file import KeypointsWish, export_keypoints
     from nodes.exporting.plan import Axes
     from nodes.sessions.errors import SessionError
+    from nodes.sessions.progress import bars
 
     wish = Wish(
         out=options.out,
@@ -88,7 +92,17 @@ def _run(options: argparse.Namespace) -> int:
         force=options.force,
     )
     try:
-        print("\n".join(export(options.session, wish)))
+        with bars([options.session.name]) as bar:
+
+            def progress(done: float) -> None:
+                bar(options.session.name, done)
+
+            if options.format == "keypoints":
+                keypoints = KeypointsWish(wish.out, wish.people, wish.from_s, wish.to_s, wish.force)
+                lines = export_keypoints(options.session, keypoints, progress)
+            else:
+                lines = export(options.session, wish, progress)
+        print("\n".join(lines))
     except SessionError as error:
         print(error, file=sys.stderr)
         return 2

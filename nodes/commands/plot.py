@@ -41,12 +41,14 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     from nodes.report.report import write_report
     from nodes.sessions.errors import SessionError
+    from nodes.sessions.progress import bars
     from nodes.sessions.target import check_target
 
     out: Path = options.out or options.session.with_suffix(".html")
     try:
         check_target(out, [options.session], options.force)
-        gathered = write_report(options.session, out)
+        with bars([options.session.name]) as bar:
+            gathered = write_report(options.session, out, lambda done: bar(options.session.name, done))
     except SessionError as error:
         print(error, file=sys.stderr)
         return 2

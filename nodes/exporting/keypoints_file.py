@@ -5,9 +5,10 @@ instant, are held against the person's joints projected into it.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from calibration.rig import CameraRig
 from lifter.datasets.neutral import save_neutral
 from lifter.datasets.recording import Recording
 from lifter.skeleton import Skeleton
+from nodes.sessions.errors import SessionError
+from nodes.sessions.reader import SessionReader
+from nodes.sessions.target import check_target
 from nodes.stages.synchroniser import View, view_at
 from nodes.wire.messages import Keypoints2D, Pose3D
 
@@ -27,6 +31,17 @@ KEPT = 120  # frames of a camera: four seconds at 30 Hz, longer than any tick wa
 GATE = 0.25  # of the person's height in the picture: farther off on average is somebody else
 MIN_JOINTS = 6
 NEW_CHUNK_NS = 250_000_000  # without a pose for longer, time is not continuous
+
+
+@dataclass(frozen=True)
+class KeypointsWish:
+    """What is asked for; () and None: everybody, all of the time."""
+
+    out: Path
+    people: tuple[int, ...] = ()
+    from_s: float | None = None
+    to_s: float | None = None
+    force: bool = False
 
 
 @dataclass
@@ -111,6 +126,31 @@ def matched(projected_px: F64, view: View) -> list[tuple[int, int]]:
     return [(p, d) for p, d in zip(rows.tolist(), columns.tolist(), strict=True) if possible[p, d]]
 
 
-def save(recording: Recording, path: Path) -> None:
-    """Write a neutral multi-view file (docs/reprocess.md)."""
-    save_neutral(recording, path)
+def export_keypoints(path: Path, wish: KeypointsWish, progress: Callable[[float], None] = lambda _: None) -> list[str]:
+    """Write a neutral multi-view file for each person (docs/reprocess.md); what was written, in lines.
+
+    Raises SessionError, OSError.
+    """
+    with SessionReader(path) as session:
+        rig, skeleton, config = session.rig(), session.skeleton(), session.config()
+        if rig is None or skeleton is None:
+            raise SessionError(f"{path}: training needs calibrated cameras, and it has none")
+        people = KeypointsOfPeople(
+            rig.select(session.cameras), skeleton, round(config.fusion.synchroniser.max_gap_ms * 1e6)
+        )
+        span_ns = max(session.end_ns - session.start_ns, 1)
+        for logged in session.logged(Keypoints2D, Pose3D, from_s=wish.from_s, to_s=wish.to_s):
+            progress((logged.log_ns - session.start_ns) / span_ns)
+            people.feed([cast(Keypoints2D | Pose3D, logged.message())])
+    recordings = people.recordings(path.stem, config.fusion.synchroniser.rate_hz)
+    chosen = {who: each for who, each in recordings.items() if not wish.people or who in wish.people}
+    if not chosen:
+        there = ", ".join(map(str, recordings)) or "nobody: are there poses in it? `reprocess` makes them"
+        raise SessionError(f"{path}: nobody to write; there is {there}")
+    lines = []
+    for who, recording in chosen.items():
+        out = wish.out if len(chosen) == 1 else wish.out.with_name(f"{wish.out.stem}_p{who}{wish.out.suffix}")
+        check_target(out, [path], wish.force)
+        save_neutral(recording, out)
+        lines.append(f"{out}: person {who}, {len(recording.chunk)} moments, {len(rig.names)} cameras, {skeleton.name}")
+    return lines

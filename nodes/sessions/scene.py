@@ -74,7 +74,8 @@ class SceneMaker:
 
 def _entity(pose: Pose3D, person: Person3D) -> dict[str, Any]:
     skeleton = SKELETONS.get(pose.skeleton)
-    bones = [] if skeleton is None else skeleton.bones
+    fits = skeleton is not None and len(skeleton.joints) == len(person.joints_m)
+    bones = skeleton.bones if skeleton is not None and fits else ()
     known = np.isfinite(person.joints_m).all(axis=1)
     joints_m = np.round(person.joints_m.astype(float), 4).tolist()
     points = [joints_m[joint] for bone in bones if known[list(bone)].all() for joint in bone]
