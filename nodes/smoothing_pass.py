@@ -30,10 +30,12 @@ FORWARD_SHARE, BACKWARD_SHARE = 0.42, 0.46  # of the work; the rest is smoothing
 
 @dataclass
 class Hindsight(Tally):
-    """What came of it. joined: ids that were somebody else's; ghosts: ids that were nobody's."""
+    """What came of it. joined: ids that were somebody else's; ghosts: ids that were nobody's. turned_back: frames whose
+    camera's clock had been set back, which have no place in one order of time."""
 
     joined: int = 0
     ghosts: int = 0
+    turned_back: int = 0
     filled: Filled = field(default_factory=Filled)
 
     @property
@@ -42,6 +44,7 @@ class Hindsight(Tally):
         return (
             f"{self.filled.people_filled} of {self.filled.people} people filled in where nobody saw them, "
             f"{self.joined} ids joined to others, {self.ghosts} dropped that were seen for a moment only"
+            + (f"; {self.turned_back} frames passed over, their clock went back" if self.turned_back else "")
         )
 
 
@@ -63,7 +66,8 @@ def smoothed_again(
     span_ns = max(1, session.end_ns - session.start_ns)
     with Spool(Pose3D, folder) as ahead, Spool(Pose3D, folder) as back, Spool(FusionHealth, folder) as healths:
         messages = _keypoints(session, tally, lambda ns: progress(FORWARD_SHARE * (ns - session.start_ns) / span_ns))
-        fuse_forward(with_silences(by_capture(messages), cameras, gap_ns), make(()), ahead, healths)
+        events = with_silences(by_capture(messages), cameras, gap_ns)
+        tally.turned_back = fuse_forward(events, make(()), ahead, healths)
         if len(ahead):
             pivot_ns = ahead.captured_ns[0] + ahead.captured_ns[-1]
             reverse = _reversed(session, pivot_ns, lambda done: progress(FORWARD_SHARE + BACKWARD_SHARE * done))
@@ -84,10 +88,16 @@ def smoothed_again(
 
 def fuse_forward(
     events: Iterable[Event], pipeline: FusionPipeline, poses: Spool[Pose3D], healths: Spool[FusionHealth]
-) -> None:
-    """The poses, each as of when the frame was logged that completed it, and the pipeline's health now and then."""
-    log_ns = published_ns = health_due_ns = 0
+) -> int:
+    """The poses, each as of when the frame was logged that completed it, and the pipeline's health now and then.
+
+    How many frames were passed over because time went back.
+    """
+    log_ns = published_ns = health_due_ns = newest_ns = turned_back = 0
     for message, log_ns in events:
+        if isinstance(message, Keypoints2D):
+            turned_back += message.captured_ns < newest_ns
+            newest_ns = max(newest_ns, message.captured_ns)
         published_ns = max(published_ns, message.published_ns)
         for pose in pipeline.push(message):
             poses.append(replace(pose, published_ns=published_ns), log_ns)
@@ -96,6 +106,7 @@ def fuse_forward(
             healths.append(pipeline.health(log_ns, seq=len(healths)), log_ns)
     for pose in pipeline.finish():
         poses.append(replace(pose, published_ns=published_ns), log_ns)
+    return turned_back
 
 
 def fuse_backward(events: Iterable[Event], pipeline: FusionPipeline, poses: Spool[Pose3D]) -> None:

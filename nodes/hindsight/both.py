@@ -17,7 +17,8 @@ F64 = npt.NDArray[np.float64]
 
 SAME_M = 0.5  # mean over joints: farther apart, they are two
 APART = 1e3  # above all distances, so that as many as can be are paired
-ALIKE = 0.8  # of the surer one's sigma: detectors and lifts err alike in both passes, and for longer than a few ticks
+# Of the surer one's sigma: detectors err alike in both passes and for longer than a few ticks, lifts and sizes always.
+ALIKE, ALIKE_LIFTED = 0.8, 1.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +82,14 @@ def known_of(people: Sequence[Person3D]) -> Known:
     together_m = (weight[..., None] * np.where(there[..., None], joints_m, 0.0)).sum(0)
     best = np.where(there, sigma_m, np.inf).argmin(0), np.arange(joints_m.shape[1])
     origin = np.array([each.origin for each in people])
+    least = np.where(origin == Origin.ABSENT, 255, origin).min(0)
+    alike = np.where(least >= Origin.LIFTED, ALIKE_LIFTED, ALIKE)
     views = np.bitwise_or.reduce(np.array([each.views for each in people]), axis=0)
     return Known(
         joints_m=np.where(known[:, None], together_m, np.nan),
         sigma_m=np.where(known, 1.0 / np.sqrt(np.where(known, total, 1.0)), np.nan),
-        alike_m=np.where(known, ALIKE * sigma_m[best], 0.0),
+        alike_m=np.where(known, alike * sigma_m[best], 0.0),
         reprojection_px=np.array([each.reprojection_px for each in people])[best],
         views=np.where(known, views, 0).astype(np.uint32),
-        origin=np.where(known, np.where(origin == Origin.ABSENT, 255, origin).min(0), Origin.ABSENT).astype(np.uint8),
+        origin=np.where(known, least, Origin.ABSENT).astype(np.uint8),
     )
