@@ -15,7 +15,7 @@ from nodes.playback import wait_for_start
 from nodes.sessions.errors import SessionError
 from nodes.sessions.logged import Logged
 from nodes.sessions.play_options import Play, add_options, play_of
-from nodes.sessions.playing import Flow, began_with, shifted
+from nodes.sessions.playing import Flow, Pace, began_with, shifted
 from nodes.sessions.reader import SessionReader
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every, now_ns
 from nodes.wire.errors import WireError
@@ -71,11 +71,12 @@ class Player:
 
     def _play_once(self, first_ns: int, shift_ns: int, begin_s: float) -> int:
         """Log time of the last message."""
-        last_ns = first_ns
+        last_ns, pace = first_ns, Pace()
         for logged in self._records():
             last_ns = logged.log_ns
             if self._play.speed is not None:
-                time.sleep(max(0.0, begin_s + (last_ns - first_ns) * 1e-9 / self._play.speed - time.monotonic()))
+                after_s = (pace.came_ns(logged) - first_ns) * 1e-9 / self._play.speed
+                time.sleep(max(0.0, begin_s + after_s - time.monotonic()))
             try:
                 data = shifted(logged, shift_ns)
             except WireError:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from benchmarks.ports import free_port_pair
 from configs import schema
 from configs.load import load_config
 from nodes.commands.live import demo_config
+from nodes.reprocess_sessions import Changes, reprocess_session
 from nodes.system.prepare import prepare
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
 from tests import messages as make
@@ -54,11 +56,13 @@ def config_with(tmp_path: Path, **changes: object) -> str:
 
 
 @pytest.mark.slow
-def test_demo_runs_measures_itself_and_leaves_nothing(tmp_path):
-    with running(tmp_path, "demo", "--headless", "--seconds", "6", "--summary", "s.json") as system:
+def test_demo_runs_measures_itself_leaves_nothing_and_is_fused_again_to_the_last_digit(tmp_path):
+    take = tmp_path / "take.mcap"
+    arguments = ("demo", "--headless", "--seconds", "6", "--summary", "s.json", "--record", str(take))
+    with running(tmp_path, *arguments) as system:
         system.wait_for(somebody)
         family = system.family()
-        assert len(family) == 7  # run_system, hub, fusion, four cameras
+        assert len(family) == 8  # run_system, hub, recorder, fusion, four cameras
         assert system.process.wait(60) == 0, system.log.read_text()
         assert all_gone(family)
     summary = json.loads((tmp_path / "s.json").read_text())
@@ -67,8 +71,10 @@ def test_demo_runs_measures_itself_and_leaves_nothing(tmp_path):
     assert summary["fusion"]["ticks"] > 20
     assert summary["latency_ms"]["total"]["p50"] > 0
     assert {"interpolate", "queue", "detect", "send", "fuse", "total"} <= set(summary["latency_ms"])
+    told = reprocess_session(take, tmp_path / "again.mcap", Changes(), force=False, progress=lambda _: None)
+    assert re.search(r"all \d+ poses are identical to those that were live", told), told
     assert summary["accuracy"]["mpjpe_mm"] < 40  # 17.7 on a quiet machine; a starved one interpolates over wider gaps
-    assert summary["restarts"] == dict.fromkeys(("hub", "fusion", "front", "right", "back", "left"), 0)
+    assert summary["restarts"] == dict.fromkeys(("hub", "recorder", "fusion", "front", "right", "back", "left"), 0)
     assert 5 < summary["seconds"] < 30
 
 

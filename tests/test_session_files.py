@@ -14,7 +14,8 @@ from mcap.writer import Writer
 from nodes.sessions.about import about_of, config_of, config_text, skeleton_of
 from nodes.sessions.catalogue import read_catalogue
 from nodes.sessions.errors import SessionError
-from nodes.sessions.playing import Flow, began_with, beginning, has_beginning, shifted
+from nodes.sessions.logged import Logged
+from nodes.sessions.playing import Flow, Pace, began_with, beginning, has_beginning, shifted
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.recover import recover
 from nodes.sessions.sameness import Sameness
@@ -334,6 +335,16 @@ def test_times_are_moved_and_nothing_else(take):
             back = replace(moved, captured_ns=before.captured_ns, published_ns=before.published_ns)
             assert make.same(back, before)
             assert shifted(logged, 0) == logged.data
+
+
+def test_a_replay_is_as_even_as_the_cameras_were_not_in_bursts_as_it_was_logged():
+    pace, late_ns = Pace(), 3_600_000 * MS  # the camera's clock is an hour behind
+    sent_ns = [make.START_NS + tick * 5 * MS for tick in range(40)]
+    logged_ns = [make.START_NS + late_ns + (tick * 5 // 20 + 1) * 20 * MS for tick in range(40)]
+    records = [Logged("pose/fusion", log, sent, b"") for sent, log in zip(sent_ns, logged_ns, strict=True)]
+    came_ns = [pace.came_ns(record) for record in records]
+    assert set(np.diff(came_ns[4:]).tolist()) == {5 * MS}
+    assert all(0 <= record.log_ns - came <= 20 * MS for record, came in zip(records, came_ns, strict=True))
 
 
 def healthy(began_source: str, began_ns: int) -> FusionHealth:

@@ -1,7 +1,7 @@
 """What playing a recording takes: times moved, the right beginning, and no more on the way than fusion takes. Pure."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ from nodes.wire.codec import pack, unpack
 from nodes.wire.messages import TIME_NS, FusionHealth, Keypoints2D
 
 MOST_UNDER_WAY = 500  # messages; queues hold 2000
+RECORDER_TURN_NS = 20_000_000
 SILENT_S = 2.0  # fusion speaks five times a second
 LOOK_FOR_BEGINNING_S = 120.0  # fusion says what it began with in its first word after that
 
@@ -34,6 +35,19 @@ class Flow:
     def is_ahead(self, now_s: float) -> bool:
         """Whether to wait: enough is under way, and fusion lives."""
         return self.sent - self._base - self.taken > MOST_UNDER_WAY and now_s - self._heard_s < SILENT_S
+
+
+@dataclass
+class Pace:
+    """When messages came, better than log times tell, which are those of a recorder's turns: bursts."""
+
+    _least_ns: dict[str, int] = field(default_factory=dict)  # by source: the shortest way, and the offset of its clock
+
+    def came_ns(self, logged: Logged) -> int:
+        """When a message came: at its log time, or a turn of the recorder before it at most."""
+        way_ns = logged.log_ns - logged.publish_ns
+        least_ns = self._least_ns[logged.source] = min(way_ns, self._least_ns.get(logged.source, way_ns))
+        return max(logged.publish_ns + least_ns, logged.log_ns - RECORDER_TURN_NS)
 
 
 def shifted(logged: Logged, shift_ns: int) -> bytes:

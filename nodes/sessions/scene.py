@@ -58,10 +58,12 @@ class SceneMaker:
     def __init__(self) -> None:
         self._due_ns = 0
 
+    def is_due(self, log_ns: int) -> bool:
+        """Whether a pose that is logged at log_ns is to be drawn."""
+        return not self._due_ns - EVERY_NS <= log_ns < self._due_ns
+
     def of(self, logged: Logged) -> Scene | None:
-        """The scene of a logged pose; None between them, and for what is no pose."""
-        if self._due_ns - EVERY_NS <= logged.log_ns < self._due_ns:
-            return None
+        """The scene of a logged pose; None for what is no pose."""
         try:
             pose = logged.message()
         except WireError:

@@ -13,6 +13,7 @@ from nodes.wire.messages import About
 from nodes.wire.topics import BY_NAME
 
 SPARE_BYTES = 256 * 1024  # of the disk, which the end of the file, and a chunk that is under way, must find free
+MAX_TOPICS = 500  # a stranger's inventions shall not fill the memory
 LOOK_EVERY_NS = 250_000_000
 
 
@@ -32,6 +33,7 @@ class Take:
         self.has_about = False
         self._writer = SessionWriter(path)
         self._seq: dict[str, int] = {}
+        self._topics: dict[bytes, tuple[str, str]] = {}
         self._look_ns = 0
 
     @property
@@ -55,12 +57,12 @@ class Take:
         """Take in the bytes of a message as they came."""
         head, _, body = envelope.partition(b"\0")
         try:
+            topic, source = self._topic(head)
             raw = unpack(body)
-            topic, publish_ns, seq = head.decode(), _whole(raw, "published_ns"), _whole(raw, "seq")
-            known = BY_NAME.get(topic.partition("/")[0])
-        except (WireError, UnicodeDecodeError):
-            known = None
-        if known is None or not known.logged or topic.partition("/")[2] != raw.get("source"):
+            publish_ns, seq = _whole(raw, "published_ns"), _whole(raw, "seq")
+            if raw.get("source") != source:
+                raise WireError("it comes from somebody else")
+        except WireError:
             self.refused += 1
             return
         before = self._seq.get(topic, seq - 1)
@@ -83,6 +85,19 @@ class Take:
     def close(self) -> None:
         """Write the index. Raises OSError where there is no room even for that: the file reads without it."""
         self._writer.close()
+
+    def _topic(self, head: bytes) -> tuple[str, str]:
+        """Topic and source of a message's head. Raises WireError when it is none that is logged."""
+        if head not in self._topics:
+            try:
+                topic = head.decode()
+            except UnicodeDecodeError:
+                topic = ""
+            name, _, source = topic.partition("/")
+            if name not in BY_NAME or not BY_NAME[name].logged or len(self._topics) >= MAX_TOPICS:
+                raise WireError(f"{head[:60]!r} is not logged")
+            self._topics[head] = topic, source
+        return self._topics[head]
 
     def _keep(self, logged: Logged) -> None:
         if self.full:

@@ -14,9 +14,10 @@ from nodes.sessions.scene import SceneMaker
 from nodes.sessions.schemas import schema_of
 from nodes.sessions.target import check_target
 from nodes.wire.messages import SCHEMA_VERSION, About, Message, Pose3D
-from nodes.wire.topics import BY_NAME, envelope
+from nodes.wire.topics import BY_MESSAGE, BY_NAME, envelope
 
 PROFILE = "livepose3d"
+POSES = f"{BY_MESSAGE[Pose3D].name}/"
 CONFIG_FILE, FACTS_FILE = "config.yaml", "about.json"
 
 
@@ -64,7 +65,7 @@ class SessionWriter:
         channel = self._channel(logged.topic)
         self._container.message(channel, self._last_ns, logged.publish_ns, logged.seq, logged.data)
         self.messages += 1
-        if logged.kind is Pose3D:
+        if logged.topic.startswith(POSES) and self._scenes.is_due(self._last_ns):
             self._write_scene(logged)
 
     def put(self, item: Logged | Message, log_ns: int) -> None:

@@ -100,7 +100,7 @@ class Subscription(Generic[M]):
         try:
             return self._socket.recv(zmq.NOBLOCK)
         except zmq.Again:
-            return self._socket.recv() if self._socket.poll(timeout_ms) else None
+            return self._socket.recv() if timeout_ms and self._socket.poll(timeout_ms) else None
 
     def __iter__(self) -> Iterator[M]:
         while True:

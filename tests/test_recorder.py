@@ -1,0 +1,151 @@
+"""What the recorder does when it is asked, told and left alone. No sockets: those are in test_recorder_crashes."""
+
+from typing import Any
+
+import pytest
+
+from nodes.recorder import Recorder
+from nodes.sessions.reader import SessionReader
+from nodes.wire.messages import Message, RecorderHealth
+from nodes.wire.topics import envelope
+from tests import messages as make
+from tests.session_files import MS, about, messages
+
+T = make.START_NS
+
+
+@pytest.fixture
+def recorder(tmp_path):
+    return Recorder(tmp_path)
+
+
+def hear(recorder: Recorder, message: Message, at_ns: int = T) -> None:
+    recorder.take_in(envelope(message), at_ns)
+
+
+def ask(recorder: Recorder, action: str, at_ns: int = T, **more: object) -> None:
+    request: dict[str, Any] = {"name": "walk", "video": False, **more}
+    hear(recorder, make.record_request(action=action, **request), at_ns)
+
+
+def state(recorder: Recorder, at_ns: int = T) -> tuple[str, str]:
+    health = recorder.health(at_ns)
+    return health.state, health.note
+
+
+def test_it_waits_to_be_asked(recorder, tmp_path):
+    hear(recorder, make.keypoints())
+    assert state(recorder) == ("idle", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_said_between_start_and_stop_is_in_the_file(recorder, tmp_path):
+    ask(recorder, "start")
+    hear(recorder, about())
+    for message, log_ns in messages(20):
+        hear(recorder, message, log_ns)
+    ask(recorder, "stop")
+    hear(recorder, make.pose())
+    path = tmp_path / "walk.mcap"
+    assert state(recorder) == ("stopped", "")
+    with SessionReader(path) as session:
+        found: list[Message] = list(session.messages())
+        assert session.cameras == ("left", "right")
+    assert all(make.same(one, other) for one, (other, _) in zip(found, messages(20), strict=True))
+
+
+def test_it_records_when_it_hears_itself_and_knows_what_the_recording_is_of(recorder, tmp_path):
+    recorder.start(tmp_path / "a.mcap", video=True, at_ns=T)
+    assert state(recorder) == ("starting", "")
+    hear(recorder, recorder.health(T))
+    assert state(recorder) == ("starting", "")
+    hear(recorder, make.recorder_health(source="another"))
+    hear(recorder, about())
+    health = recorder.health(T + 1)
+    assert (health.state, health.video, health.path) == ("recording", True, str(tmp_path / "a.mcap"))
+
+
+def test_without_word_of_the_configuration_it_records_all_the_same_and_says_so(recorder, tmp_path):
+    recorder.start(tmp_path / "a.mcap", video=False, at_ns=T)
+    hear(recorder, recorder.health(T))
+    told, note = state(recorder, T + 6000 * MS)
+    assert told == "recording"
+    assert "nothing tells the configuration" in note
+
+
+def test_a_second_request_is_refused_and_does_the_recording_no_harm(recorder):
+    ask(recorder, "start")
+    ask(recorder, "start")  # the same again: nothing to refuse
+    assert state(recorder)[1] == ""
+    ask(recorder, "start", name="other")
+    assert "other.mcap was refused" in state(recorder)[1]
+    ask(recorder, "stop")
+    assert state(recorder) == ("stopped", "")
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "a b", "ä"])
+def test_a_stranger_does_not_choose_the_folder(recorder, tmp_path, name):
+    ask(recorder, "start", name=name)
+    assert "was refused" in state(recorder)[1]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recording_without_a_name_has_the_time_of_day(recorder, tmp_path):
+    ask(recorder, "start", name="")
+    (path,) = tmp_path.iterdir()
+    assert path.name.startswith("take-20")
+
+
+def test_nothing_is_written_over(recorder, tmp_path):
+    (tmp_path / "walk.mcap").write_text("mine")
+    ask(recorder, "start")
+    ask(recorder, "stop")
+    assert (tmp_path / "walk.mcap").read_text() == "mine"
+    assert (tmp_path / "walk-2.mcap").is_file()
+
+
+def test_gaps_in_the_numbers_of_messages_are_counted(recorder):
+    ask(recorder, "start")
+    for seq in (4, 5, 8, 9, 0, 1):  # two are lost; then the camera was started again
+        hear(recorder, make.keypoints(seq=seq))
+    hear(recorder, make.keypoints(source="right", seq=100))
+    health = recorder.health(T)
+    assert health.lost == 2
+    assert "2 messages were lost" in health.note
+
+
+def test_what_is_not_ours_is_not_recorded(recorder, tmp_path):
+    ask(recorder, "start")
+    good = envelope(make.keypoints())
+    for strange in (
+        b"keypoints/left\0garbage",
+        b"keypoints/right\0" + good.partition(b"\0")[2],  # says that it comes from another
+        envelope(make.preview()),  # pictures are personal data
+        b"secrets/x\0" + good.partition(b"\0")[2],
+        b"\xff\xfe",
+        b"",
+    ):
+        recorder.take_in(strange, T)
+    recorder.take_in(good, T)
+    health = recorder.health(T)
+    assert (health.messages, health.lost) == (1, 0)
+    assert "6 messages were not ours" in health.note
+    ask(recorder, "stop")
+    with SessionReader(tmp_path / "walk.mcap") as session:
+        assert len(list(session.logged())) == 1
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    recorder = Recorder(tmp_path / "file" / "takes")
+    ask(recorder, "start")
+    health = recorder.health(T)
+    assert isinstance(health, RecorderHealth)
+    assert health.state == "failed"
+    assert "cannot be made" in health.note
+
+
+def test_a_pose_of_other_joints_than_its_skeleton_s_does_not_end_the_recording(recorder):
+    ask(recorder, "start")
+    hear(recorder, make.pose(skeleton="coco17", people=(make.person(5),)))
+    assert recorder.health(T).messages == 1
