@@ -18,6 +18,7 @@ import run_system
 from benchmarks.ports import free_port_pair
 from configs import schema
 from configs.load import load_config
+from nodes.commands import live
 from nodes.commands.live import demo_config
 from nodes.reprocess_sessions import Changes, reprocess_session
 from nodes.system.prepare import prepare
@@ -313,11 +314,11 @@ def test_a_camera_that_is_started_by_hand_takes_part_and_nobody_else_starts_it(t
 def test_without_arguments_it_is_the_demo(monkeypatch):
     asked: list[argparse.Namespace] = []
 
-    def take(options: argparse.Namespace) -> int:
+    def take(options: argparse.Namespace, table: object) -> int:
         asked.append(options)
         return 0
 
-    monkeypatch.setattr(run_system, "_live", take)
+    monkeypatch.setattr(live, "_live", take)
     assert run_system.main([]) == 0
     assert asked[0].config == ROOT / "configs" / "demo.yaml"
     assert asked[0].seconds is None
@@ -332,7 +333,7 @@ def test_help_teaches_with_examples(capsys):
 
 
 def test_a_missing_extra_answers_with_the_install_that_mends_it(monkeypatch, capsys):
-    monkeypatch.setattr(run_system, "NEEDED", ("yaml", "no_such_package"))
+    monkeypatch.setattr(live, "NEEDED", ("yaml", "no_such_package"))
     assert run_system.main(["demo"]) == 2
     assert 'no_such_package not installed; this mends it: pip install "livepose3d[live]"' in capsys.readouterr().err
 
