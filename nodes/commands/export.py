@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from nodes.sessions.play_options import seconds
+
 FORMATS = ("csv", "parquet", "npz", "trc", "c3d", "bvh", "gltf", "keypoints")
 
 DESCRIPTION = """\
@@ -51,11 +53,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--person", type=int, action="append", default=[], metavar="ID", help="only this one; may be given again"
     )
-    parser.add_argument("--from", type=float, dest="from_s", metavar="S", help="seconds since the session's start")
-    parser.add_argument("--to", type=float, dest="to_s", metavar="S", help="seconds since the session's start")
+    parser.add_argument("--from", type=seconds, dest="from_s", metavar="S", help="seconds since the session's start")
+    parser.add_argument("--to", type=seconds, dest="to_s", metavar="S", help="seconds since the session's start")
     parser.add_argument(
         "--min-seconds",
-        type=float,
+        type=seconds,
         default=0.0,
         metavar="S",
         help="leave out whoever is there for less (default 0: everybody is kept)",

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nodes.sessions.play_options import seconds
+
 if TYPE_CHECKING:
     from nodes.wire.messages import RecorderHealth
 
@@ -36,7 +38,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     record.add_argument("out", type=Path, nargs="?", metavar="OUT.mcap", help="the recording")
-    record.add_argument("--seconds", type=float, help="end after so long")
+    record.add_argument("--seconds", type=seconds, help="end after so long")
     record.add_argument("--force", action="store_true", help="in place of a file that is there")
     record.add_argument("--ask", choices=("start", "stop"), help="let the running system's own recorder do it")
     record.add_argument("--name", default="", help="with --ask start: of the file (default: the time of day)")

@@ -35,12 +35,20 @@ def play_of(given: argparse.Namespace) -> Play:
     return Play(given.poses, speed, given.from_s, given.to_s, given.loop, given.stamps == "recorded")
 
 
+def seconds(text: str) -> float:
+    """An argument that is a time in a recording. Raises argparse.ArgumentTypeError."""
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds, 0 or more")
+    return value
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How a recording is played; `run_system.py replay` has the same."""
     parser.add_argument("--poses", action="store_true", help="the poses as recorded, in place of fusing them again")
     parser.add_argument("--speed", default="1", metavar="0.1..10|max", help="times the pace of the recording")
-    parser.add_argument("--from", dest="from_s", type=float, metavar="S", help="begin S seconds into the recording")
-    parser.add_argument("--to", dest="to_s", type=float, metavar="S", help="end there")
+    parser.add_argument("--from", dest="from_s", type=seconds, metavar="S", help="begin S seconds into the recording")
+    parser.add_argument("--to", dest="to_s", type=seconds, metavar="S", help="end there")
     parser.add_argument("--loop", action="store_true", help="again and again")
     parser.add_argument(
         "--stamps", choices=("now", "recorded"), default="now", help="times of the messages (default: %(default)s)"
