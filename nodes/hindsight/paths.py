@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from nodes.hindsight.both import Known, is_seen, known_of, pairs_of
+from nodes.hindsight.both import Known, Pair, distance_m, is_seen, known_of, pairs_of
 from nodes.hindsight.identities import Identities
 from nodes.hindsight.smoother import smooth
 from nodes.wire.messages import MAX_PEOPLE, Origin, Person3D, Pose3D
@@ -19,6 +19,7 @@ Bools = npt.NDArray[np.bool_]
 BLOCK_NS = 20_000_000_000
 MARGIN_NS = 3_000_000_000  # of what is before and after a block no more is felt in it
 MAX_FILL_NS = 1_050_000_000  # over a longer gap nobody can tell where a body was
+APART_M = 1.5  # between the passes' ideas of one person
 MIN_JOINTS = 6  # fewer are no person
 PoseAt = Callable[[int], Pose3D]
 
@@ -76,13 +77,7 @@ def _paths(forward: list[Pose3D], backward: list[Pose3D], identities: Identities
     """Everybody's path by id."""
     paths: dict[int, _Path] = {}
     for t, (ahead, back) in enumerate(zip(forward, backward, strict=True)):
-        taken: set[int] = set()
-        pairs = pairs_of(ahead.people, back.people)
-        for pair in sorted(pairs, key=lambda each: (not each.is_seen, each.forward is None)):
-            number = next((each for each in identities.of(pair) if each not in taken), None)
-            if number is None:  # a ghost, or somebody who is there already
-                continue
-            taken.add(number)
+        for number, pair in _by_id(pairs_of(ahead.people, back.people), identities).items():
             path = paths.setdefault(number, _Path())
             seen = [each for each in pair.people if is_seen(each)]
             if seen:
@@ -90,6 +85,25 @@ def _paths(forward: list[Pose3D], backward: list[Pose3D], identities: Identities
             elif pair.forward is not None:
                 path.carried[t] = pair.forward
     return paths
+
+
+def _by_id(pairs: list[Pair], identities: Identities) -> dict[int, Pair]:
+    """Everybody of an instant, each id once, those who are seen first; ghosts are left out.
+
+    Passes that stand apart, as with one view, and mean the same person, are brought together again.
+    """
+    found: dict[int, Pair] = {}
+    for pair in sorted(pairs, key=lambda each: (not each.is_seen, each.forward is None)):
+        for number in identities.of(pair):
+            other = found.get(number)
+            if other is None:
+                found[number] = pair
+                break
+            if other.backward is None and pair.forward is None and other.forward and pair.backward:
+                if distance_m(other.forward, pair.backward) < APART_M:
+                    found[number] = Pair(other.forward, pair.backward)
+                break
+    return found
 
 
 def _smoothed(number: int, path: _Path, times_ns: I64, max_sigma_m: float) -> Iterator[tuple[int, Person3D]]:
