@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from nodes.sessions.errors import SessionError
+from nodes.sessions.reader import SessionReader
 from nodes.sessions.take import Take, next_free
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every, now_ns
 from nodes.wire.errors import WireError
@@ -37,8 +39,10 @@ LOGGED = tuple(topic.message for topic in TOPICS if topic.logged)
 class Recorder:
     """What it does at present. Times are wall-clock nanoseconds, and arguments."""
 
-    def __init__(self, folder: Path, source: str = SOURCE) -> None:
+    def __init__(self, folder: Path, source: str = SOURCE, obeys: bool = True) -> None:
+        """folder: of recordings that are asked for. obeys: the requests on the bus, which are for the system's own."""
         self.source = source
+        self._obeys = obeys
         self._folder = folder
         self._take: Take | None = None
         self._about: About | None = None
@@ -50,6 +54,10 @@ class Recorder:
         self._fault = ""
         self._refusal = ""  # of a request; no fault of the recording
         self._seq = 0
+
+    @property
+    def is_recording(self) -> bool:
+        return self._take is not None
 
     def start(self, path: Path, video: bool, at_ns: int) -> None:
         """Begin to record, into the next free name. What prevents it is told in the health."""
@@ -137,9 +145,9 @@ class Recorder:
                     self._take.explain(message, at_ns)
             case RecorderHealth(source=self.source):
                 self._heard_itself = True  # what was subscribed to before this is heard, too
-            case RecordRequest(action="stop"):
+            case RecordRequest(action="stop") if self._obeys:
                 self.stop(at_ns)
-            case RecordRequest():
+            case RecordRequest() if self._obeys:
                 self._start_as_asked(message, at_ns)
 
     def _start_as_asked(self, request: RecordRequest, at_ns: int) -> None:
@@ -178,12 +186,36 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hub-outer", default=DEFAULT_HUB_OUT, help="its outer address (default %(default)s)")
     given = parser.parse_args(arguments)
     try:
+        out = None if given.out is not None and _is_over(given.out) else given.out
         with Publisher(given.hub) as publisher, StopFlag() as stop:
-            record(Recorder(given.folder), publisher, given.hub_outer, stop, given.out, given.video)
+            record(Recorder(given.folder), publisher, given.hub_outer, stop, out, given.video)
     except WireError as error:
         print(f"recorder: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _is_over(out: Path) -> bool:
+    """Whether a former life of this process was asked to end the recording; one that was cut goes on."""
+    try:
+        with SessionReader(out) as session:
+            return not session.is_cut
+    except SessionError:
+        return False
+
+
+class SteadyClock:
+    """The wall clock as it was when it was set, and even from there on: in a recording, time neither falls nor jumps."""
+
+    def __init__(self) -> None:
+        self.set()
+
+    def set(self) -> None:
+        """Go by the wall clock anew."""
+        self._offset_ns = now_ns() - time.monotonic_ns()
+
+    def now_ns(self) -> int:
+        return self._offset_ns + time.monotonic_ns()
 
 
 class StopFlag:
@@ -220,8 +252,9 @@ def record(
     """
     # its own health is subscribed to last, so that everything is when it hears itself
     with every(*LOGGED, About, RecordRequest, RecorderHealth, hub_out=hub_out, high_water_mark=READ_AHEAD) as inbox:
+        clock = SteadyClock()
         if out is not None:
-            recorder.start(out, video, now_ns())
+            recorder.start(out, video, clock.now_ns())
         health_due_ns = 0
         while not stop.asked:
             time.sleep(TURN_S)  # in place of a wait for each message, which costs more than all else
@@ -229,17 +262,19 @@ def record(
                 envelope = inbox.receive_bytes(0)
                 if envelope is None:
                     break
-                recorder.take_in(envelope, now_ns())
-            at_ns = now_ns()
+                recorder.take_in(envelope, clock.now_ns())
+            if not recorder.is_recording:
+                clock.set()
+            at_ns = clock.now_ns()
             recorder.turn(at_ns)
-            if at_ns >= health_due_ns:
+            if not 0 <= health_due_ns - at_ns < HEALTH_EVERY_NS:
                 health_due_ns = at_ns + HEALTH_EVERY_NS
                 tell(publisher.send(recorder.health(at_ns)))
         end_s = time.monotonic() + LONGEST_END_S
         while time.monotonic() < end_s and (envelope := inbox.receive_bytes(QUIET_MS)) is not None:
-            recorder.take_in(envelope, now_ns())
-        recorder.stop(now_ns())
-        return publisher.send(recorder.health(now_ns()))
+            recorder.take_in(envelope, clock.now_ns())
+        recorder.stop(clock.now_ns())
+        return publisher.send(recorder.health(clock.now_ns()))
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ def reprocess_session(path: Path, out: Path, changes: Changes, force: bool, prog
         pipeline = make()
         pipeline.warm_up()
         span_ns = max(1, session.end_ns - session.start_ns)
+        compares = changes.none and any(topic.startswith("pose/") for topic in session.counts)
 
         def at(log_ns: int) -> None:
             progress((log_ns - session.start_ns) / span_ns)
@@ -106,14 +107,14 @@ def reprocess_session(path: Path, out: Path, changes: Changes, force: bool, prog
         elif changes.from_video:
             items = fused_from_video(session, plan.config, pipeline, tally, changes.video_folder, at)
         else:
-            items = fused_again(began_with(session, session.logged()), pipeline, tally, changes.none, at)
+            items = fused_again(began_with(session, session.logged()), pipeline, tally, compares, at)
         with new_session(out, plan.about, force=force, at_ns=session.start_ns) as writer:
             for item, log_ns in items:
                 writer.put(item, log_ns)
         lines = [_summary(out, tally, plan, span_ns * 1e-9, time.monotonic() - began_s)]
         if isinstance(tally, Hindsight):
             lines.append(f"  {tally.told}")
-        if changes.none:
+        if compares:
             lines.append(f"  {tally.sameness.result(len(tally.lives), has_beginning(session))}")
         lines += [f"  {damage}" for damage in session.damaged]
     return "\n".join(lines)

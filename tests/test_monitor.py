@@ -288,3 +288,32 @@ def test_the_rate_of_a_recording_does_not_count_the_time_after_its_end():
     for k in range(11, 31):
         figures.feed(health("front", k, "ended", frames=110), k * S)
     assert figures.fps == pytest.approx(100 / 11)
+
+
+def test_a_recorder_that_died_recording_is_told_once_and_only_when_its_next_life_is_idle(monitor):
+    def say(**changes) -> None:
+        monitor.feed(make.recorder_health(**changes), 0)
+
+    say(seq=1, state="idle")
+    say(seq=9, state="recording", path="takes/walk.mcap")
+    assert monitor.take_cut_recording() is None
+    say(seq=1, state="idle", path="")
+    cut = monitor.take_cut_recording()
+    assert cut is not None
+    assert cut.path == "takes/walk.mcap"
+    assert monitor.take_cut_recording() is None
+    say(seq=8, state="recording")
+    say(seq=9, state="stopped")
+    say(seq=1, state="idle")  # it had been stopped: nothing is begun again
+    assert monitor.take_cut_recording() is None
+    say(seq=8, state="recording")
+    say(seq=1, state="starting")  # told by its command line to go on
+    assert monitor.take_cut_recording() is None
+
+
+def test_what_is_recorded_stands_in_the_status(monitor):
+    monitor.feed(make.recorder_health(captured_ns=make.START_NS + 12_000_000_000, video=False), 0)
+    assert monitor.status(0).recording == "recording takes/walk.mcap  12 s  0.6 MB"
+    assert monitor.status(0).notes == ("recording: 2 messages were lost",)
+    monitor.feed(make.recorder_health(state="stopped", note=""), 0)
+    assert monitor.status(0).recording == ""

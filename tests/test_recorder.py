@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nodes.recorder import Recorder
+from nodes.recorder import Recorder, SteadyClock
 from nodes.sessions.reader import SessionReader
 from nodes.wire.messages import Message, RecorderHealth
 from nodes.wire.topics import envelope
@@ -133,6 +133,28 @@ def test_what_is_not_ours_is_not_recorded(recorder, tmp_path):
     ask(recorder, "stop")
     with SessionReader(tmp_path / "walk.mcap") as session:
         assert len(list(session.logged())) == 1
+
+
+def test_the_command_s_own_recorder_does_not_obey_requests_for_the_system_s(tmp_path):
+    recorder = Recorder(tmp_path, "record", obeys=False)
+    recorder.start(tmp_path / "mine.mcap", video=False, at_ns=T)
+    ask(recorder, "stop")
+    ask(recorder, "start", name="theirs")
+    hear(recorder, make.keypoints())
+    assert recorder.is_recording
+    assert recorder.health(T).messages == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.mcap"]
+
+
+def test_a_clock_that_is_set_back_does_not_touch_the_recording(monkeypatch):
+    wall_ns = [T]
+    monkeypatch.setattr("nodes.recorder.now_ns", lambda: wall_ns[0])
+    clock = SteadyClock()
+    before_ns = clock.now_ns()
+    wall_ns[0] -= 3_600_000 * MS
+    assert 0 <= clock.now_ns() - before_ns < 5000 * MS
+    clock.set()  # between recordings it goes by the wall clock again
+    assert clock.now_ns() < before_ns - 3_000_000 * MS
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):

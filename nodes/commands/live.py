@@ -101,10 +101,12 @@ def _replay(options: argparse.Namespace, table: Sequence[Row]) -> int:
         play_of(options)
         return prepare_replay(options.session, tuple(play), options.hub_port)
 
-    return _run(options, table, prepared)
+    return _run(options, table, prepared, tells_latency=options.speed == "1" and options.stamps == "now")
 
 
-def _run(options: argparse.Namespace, table: Sequence[Row], prepare: Callable[[], "Prepared"]) -> int:
+def _run(
+    options: argparse.Namespace, table: Sequence[Row], prepare: Callable[[], "Prepared"], tells_latency: bool = True
+) -> int:
     """Start the processes and watch them to the end. 2 when something has to be changed first."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
@@ -132,7 +134,7 @@ def _run(options: argparse.Namespace, table: Sequence[Row], prepare: Callable[[]
     setup = prepared.setup
     processes = expand(table, setup)
     print("\n".join(str(process) for process in processes), flush=True)
-    monitor = Monitor(setup.cameras, prepared.truth, setup.by_hand)
+    monitor = Monitor(setup.cameras, prepared.truth, setup.by_hand, tells_latency)
     run = LiveRun(processes, monitor, prepared.hub, options.seconds, prepared.about, records=setup.record is not None)
     try:
         return run.run(choose_screen(options.headless))

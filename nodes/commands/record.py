@@ -1,6 +1,7 @@
 """`record`: a recording of a system that runs already, here or on another machine."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,8 @@ def _record(options: argparse.Namespace) -> int:
 
     if options.out is None or options.out.suffix != ".mcap":
         raise SessionError("give the name of the recording, which ends in .mcap: record OUT.mcap")
+    if options.name:
+        raise SessionError("--name belongs to --ask start; here OUT.mcap is the name")
     if options.video:
         raise SessionError("videos are recorded by the system's own recorder: record --ask start --video --name NAME")
     check_target(options.out, (), options.force)
@@ -78,9 +81,8 @@ def _record(options: argparse.Namespace) -> int:
             _tell(health)
             stop.asked = stop.asked or health.state == "failed" or (until_ns is not None and now_ns() >= until_ns)
 
-        last = record(
-            Recorder(options.out.parent, "record"), publisher, options.hub_outer, stop, options.out, tell=tell
-        )
+        recorder = Recorder(options.out.parent, "record", obeys=False)
+        last = record(recorder, publisher, options.hub_outer, stop, options.out, tell=tell)
     print(
         f"\n{last.path}: {last.messages} messages, {last.bytes / 1e6:.1f} MB" + (f"; {last.note}" if last.note else "")
     )
@@ -100,12 +102,15 @@ def _tell(health: "RecorderHealth") -> None:
 
 
 def _ask(options: argparse.Namespace) -> int:
-    """Send a request until the recorder says that it does as it was asked."""
+    """Send a request, and wait until the recorder says that it does as it was asked, or why not."""
     import time
 
+    from nodes.sessions.errors import SessionError
     from nodes.wire.bus import Publisher, every, now_ns
     from nodes.wire.messages import RecorderHealth, RecordRequest
 
+    if options.out is not None:
+        raise SessionError(f"--ask lets the system's own recorder write: for the name say --name {options.out.stem}")
     request = RecordRequest(
         captured_ns=now_ns(),
         published_ns=0,
@@ -116,22 +121,29 @@ def _ask(options: argparse.Namespace) -> int:
         video=options.video,
     )
     end_s = time.monotonic() + PATIENCE_S
-    with Publisher(options.hub) as publisher, every(RecorderHealth, hub_out=options.hub_outer) as healths:
+    with (
+        Publisher(options.hub) as publisher,
+        every(RecorderHealth, hub_out=options.hub_outer, source="recorder") as healths,
+    ):
         first = healths.receive(int(1000 * PATIENCE_S))
-        sent = False
-        while first is not None and time.monotonic() < end_s:
-            if not sent:
-                time.sleep(0.3)  # until the hub has heard of us
-                publisher.send(request)
-                sent = True
-            health = healths.receive(1000)
-            if health is None or health.seq <= first.seq + 1:
-                continue
-            if health.state in STATES[options.ask]:
-                print(f"{health.state} {health.path}" + (f" ({health.note})" if health.note else ""))
-                return 0
-            if health.note:
-                print(health.note, file=sys.stderr)
-                return 2
+        if first is not None:
+            time.sleep(0.3)  # until the hub has heard of us
+            publisher.send(request)
+            sent_ns = now_ns()
+            while time.monotonic() < end_s:
+                health = healths.receive(1000)
+                if health is not None and health.captured_ns > sent_ns:
+                    return _answer(options, health)
     print(f"no recorder answers at {options.hub_outer}: is a system running there?", file=sys.stderr)
     return 2
+
+
+def _answer(options: argparse.Namespace, health: "RecorderHealth") -> int:
+    """Tell what the recorder does now, and whether that is what it was asked."""
+    name = options.name.removesuffix(".mcap")
+    is_named = re.fullmatch(rf"{re.escape(name)}(-\d+)?", Path(health.path).stem) or not name
+    if health.state not in STATES[options.ask] or (options.ask == "start" and not is_named):
+        print(health.note or f"the recorder is {health.state}", file=sys.stderr)
+        return 2
+    print(f"{health.state} {health.path}" + (f" ({health.note})" if health.note else ""))
+    return 0

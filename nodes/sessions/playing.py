@@ -8,6 +8,7 @@ from typing import Any
 from nodes.sessions.logged import Logged
 from nodes.sessions.reader import SessionReader
 from nodes.wire.codec import pack, unpack
+from nodes.wire.errors import WireError
 from nodes.wire.messages import TIME_NS, FusionHealth, Keypoints2D
 
 MOST_UNDER_WAY = 500  # messages; queues hold 2000
@@ -57,7 +58,9 @@ def shifted(logged: Logged, shift_ns: int) -> bytes:
     raw = unpack(logged.data)
     kind: Any = logged.kind
     for name in _times(kind):
-        if raw.get(name):  # 0 says: never
+        if raw.get(name, 0) != 0:  # 0 says: never
+            if type(raw[name]) is not int:
+                raise WireError(f"{logged.topic}: {name} is no time")
             raw[name] += shift_ns
     return pack(raw)
 
@@ -74,7 +77,7 @@ def began_with(session: SessionReader, records: Iterable[Logged]) -> Iterator[Lo
     skipped, records = [], iter(records)
     for logged in records:
         if logged.kind is Keypoints2D and logged.source == source:
-            at_ns = unpack(logged.data)["captured_ns"]
+            at_ns = _captured_ns(logged)
             if at_ns == captured_ns:
                 yield logged
                 break
@@ -99,9 +102,17 @@ def beginning(session: SessionReader) -> tuple[str, int]:
 def has_beginning(session: SessionReader) -> bool:
     """Whether it holds what fusion began with: then the same can be fused again, to the last digit."""
     source, captured_ns = beginning(session)
-    frames = (unpack(logged.data) for logged in session.logged(Keypoints2D) if logged.source == source)
-    reached = next((frame["captured_ns"] for frame in frames if frame["captured_ns"] >= captured_ns), None)
+    frames_ns = (_captured_ns(logged) for logged in session.logged(Keypoints2D) if logged.source == source)
+    reached = next((at_ns for at_ns in frames_ns if at_ns >= captured_ns), None)
     return bool(source) and reached == captured_ns
+
+
+def _captured_ns(logged: Logged) -> int:
+    """Of a message; -1 of what is none."""
+    try:
+        return logged.message().captured_ns
+    except WireError:
+        return -1
 
 
 @cache

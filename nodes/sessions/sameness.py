@@ -3,11 +3,13 @@
 What fusion's process adds to a pose, when it was sent and what the way and the work took, is no part of the comparison.
 """
 
+import hashlib
 from collections import deque
 from dataclasses import dataclass, field, replace
 
 from nodes.wire.messages import Pose3D, encode
 
+MOST_WAITING = 2000  # poses without a partner; the two streams are a second apart at most
 OF_THE_PROCESS = ("send", "fuse")  # stages that the pipeline knows nothing of
 
 
@@ -35,12 +37,12 @@ class Sameness:
 
     def live(self, pose: Pose3D) -> None:
         """A pose of the recording."""
-        self._live.append((pose.captured_ns, fused_bytes(pose)))
+        self._live.append((pose.captured_ns, _digest(pose)))
         self._settle()
 
     def again(self, pose: Pose3D) -> None:
         """A pose that was fused again."""
-        self._again.append((pose.captured_ns, fused_bytes(pose)))
+        self._again.append((pose.captured_ns, _digest(pose)))
         self._settle()
 
     def result(self, lives: int, has_beginning: bool) -> str:
@@ -75,3 +77,13 @@ class Sameness:
                 self._live.popleft()
             if again_ns <= live_ns:
                 self._again.popleft()
+        while len(self._live) > MOST_WAITING:
+            self._live.popleft()
+            self.only_live += 1
+        while len(self._again) > MOST_WAITING:
+            self._again.popleft()
+            self.only_again += 1
+
+
+def _digest(pose: Pose3D) -> bytes:
+    return hashlib.blake2b(fused_bytes(pose), digest_size=16).digest()

@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 
 from nodes.system.monitor import FUSION, RECORDER, Monitor
@@ -12,7 +13,16 @@ from nodes.system.restart import FROZEN_NS, frozen
 from nodes.system.status_table import Screen
 from nodes.system.supervisor import Supervisor
 from nodes.wire.bus import Publisher, Subscription, every
-from nodes.wire.messages import About, CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth, Session
+from nodes.wire.messages import (
+    About,
+    CameraHealth,
+    FusionHealth,
+    Message,
+    Pose3D,
+    RecorderHealth,
+    RecordRequest,
+    Session,
+)
 
 TURN_S = 0.05
 SESSION_PERIOD_NS = 500_000_000
@@ -75,6 +85,7 @@ class LiveRun:
         self._about = about
         self._about_said_ns = 0
         self._records = records
+        self._plays = any(process.name == REPLAY for process in processes)
         self.restarts: dict[str, int] = {}
         self.seconds = 0.0
 
@@ -110,6 +121,7 @@ class LiveRun:
             waits = self._waits_for_recorder(now_ns - began_ns, screen)
             supervisor.ensure_running(now_ns, self._work_done(), listeners_only=waits)
             self._say_about(bus, now_ns)
+            self._resume_recording(bus, screen)
             self._end_frozen(supervisor, now_ns)
             restarting = supervisor.restarting(self._monitor.last_heard_ns)
             supervisor.let_step_back(self._monitor.streaming_cameras() - restarting)
@@ -141,9 +153,8 @@ class LiveRun:
         return self._records
 
     def _work_done(self) -> set[str]:
-        """Processes whose end is no fault: cameras at their recording's end, and what plays them when all are there."""
-        ended = self._monitor.ended_cameras()
-        return ended | {REPLAY} if ended >= set(self._monitor.cameras) else ended
+        """Processes whose end is no fault: cameras at their recording's end, and what plays in place of cameras."""
+        return self._monitor.ended_cameras() | {REPLAY}
 
     def _may_begin(self, waited_ns: int) -> bool:
         if not self._monitor.fusion_heard:
@@ -153,6 +164,25 @@ class LiveRun:
     def _begin_session(self, now_ns: int) -> None:
         self._begun_ns = now_ns + SESSION_LEAD_NS
         self._monitor.session_start_ns = time.time_ns() + SESSION_LEAD_NS
+
+    def _resume_recording(self, bus: Publisher, screen: Screen) -> None:
+        """A recorder that was started again is asked to go on with what its former life was asked for."""
+        cut = self._monitor.take_cut_recording()
+        if cut is None:
+            return
+        path = Path(cut.path)
+        screen.say(RECORDER, f"{path} was cut; it opens as it is, and the recording goes on beside it")
+        bus.send(
+            RecordRequest(
+                captured_ns=time.time_ns(),
+                published_ns=0,
+                source="run_system",
+                seq=0,
+                action="start",
+                name=path.stem,
+                video=cut.video,
+            )
+        )
 
     def _say_about(self, bus: Publisher, now_ns: int) -> None:
         if self._about is None or now_ns - self._about_said_ns < ABOUT_PERIOD_NS:
@@ -192,9 +222,12 @@ class LiveRun:
         if self._begun_ns is not None:
             self.seconds = max(0.0, (now_ns - self._begun_ns) / 1e9)
         refused = set(supervisor.refused)
-        if refused & {HUB, FUSION} or (refused and self._begun_ns is None):
+        if refused & {HUB, FUSION, REPLAY} or (refused and self._begun_ns is None):
             return True
         if self._limit_s is not None and self._begun_ns is not None and self.seconds >= self._limit_s:
             return True
-        over = refused | self._monitor.ended_cameras()
-        return over >= self._monitor.expected_cameras() and now_ns - self._monitor.last_word_ns() > QUIET_END_NS
+        if self._plays:  # a recorded word that all cameras have ended may stand in the middle
+            is_over = supervisor.has_done(REPLAY)
+        else:
+            is_over = refused | self._monitor.ended_cameras() >= self._monitor.expected_cameras()
+        return is_over and now_ns - self._monitor.last_word_ns() > QUIET_END_NS

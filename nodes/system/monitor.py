@@ -61,7 +61,7 @@ class PoseFigures:
         self.reprojection_px = Samples()  # of single joints
         self.latency_ms: dict[str, Samples] = {"total": Samples()}
 
-    def feed(self, pose: Pose3D, received_ns: int) -> None:
+    def feed(self, pose: Pose3D, received_ns: int, tells_latency: bool) -> None:
         if self.ticks == 0:
             self.first_received_ns = received_ns
         else:
@@ -75,6 +75,8 @@ class PoseFigures:
         self.people_most = max(self.people_most, len(pose.people))
         for person in pose.people:
             self.reprojection_px.extend(person.reprojection_px)
+        if not tells_latency:
+            return
         self.latency_ms["total"].add((pose.published_ns - pose.captured_ns) / 1e6)
         for stage in STAGES & pose.stages_ns.keys():
             self.latency_ms.setdefault(stage, Samples()).add(pose.stages_ns[stage] / 1e6)
@@ -89,19 +91,25 @@ class PoseFigures:
 class Monitor:
     """Figures of one run with these cameras. What others say on the bus under other names is passed over.
 
-    by_hand: cameras whose nodes the user starts.
+    by_hand: cameras whose nodes the user starts. tells_latency: False where captures stand on another time axis.
     """
 
     def __init__(
-        self, cameras: tuple[str, ...], truth: Truth | None = None, by_hand: Collection[str] = frozenset()
+        self,
+        cameras: tuple[str, ...],
+        truth: Truth | None = None,
+        by_hand: Collection[str] = frozenset(),
+        tells_latency: bool = True,
     ) -> None:
         self.cameras = {name: CameraFigures(name, name in by_hand) for name in cameras}
         self.poses = PoseFigures()
+        self._tells_latency = tells_latency
         self.accuracy = None if truth is None else Accuracy(truth)
         self.session_start_ns: int | None = None
         self.last_heard_ns: dict[str, int] = {}  # by process: its last health message
         self._fusion: FusionHealth | None = None
         self.recorder: RecorderHealth | None = None
+        self._cut: RecorderHealth | None = None
         self._latency_ms = Window(WINDOW_S)
         self._error_mm = Window(WINDOW_S)
         self._reprojection_px = Window(WINDOW_S)
@@ -121,10 +129,21 @@ class Monitor:
                 for name, camera in self.cameras.items():
                     camera.input = message.cameras.get(name)
             case RecorderHealth() if message.source == RECORDER:
+                self._note_cut(self.recorder, message)
                 self.recorder = message
                 self.last_heard_ns[RECORDER] = received_ns
             case Session():
                 self.session_start_ns = message.start_ns
+
+    def take_cut_recording(self) -> RecorderHealth | None:
+        """The last word of a recorder that died recording, once, when its next life is idle."""
+        cut, self._cut = self._cut, None
+        return cut
+
+    def _note_cut(self, before: RecorderHealth | None, now: RecorderHealth) -> None:
+        was_recording = before is not None and before.state in ("starting", "recording")
+        if was_recording and before is not None and now.seq <= before.seq and now.state == "idle":
+            self._cut = before
 
     def ended_cameras(self) -> set[str]:
         """Cameras whose recording has been played to its end."""
@@ -189,9 +208,10 @@ class Monitor:
         )
 
     def _feed_pose(self, pose: Pose3D, received_ns: int) -> None:
-        self.poses.feed(pose, received_ns)
+        self.poses.feed(pose, received_ns, self._tells_latency)
         self._people = len(pose.people)
-        self._latency_ms.add(received_ns, (pose.published_ns - pose.captured_ns) / 1e6)
+        latency_ms = (pose.published_ns - pose.captured_ns) / 1e6
+        self._latency_ms.add(received_ns, latency_ms if self._tells_latency else float("nan"))
         seen_px = np.concatenate([np.empty(0), *(person.reprojection_px for person in pose.people)])
         if np.isfinite(seen_px).any():
             self._reprojection_px.add(received_ns, float(np.nanmedian(seen_px)))

@@ -69,6 +69,11 @@ class Supervisor:
         entry = self._entries.get(name)
         return None if entry is None else entry.state.started_ns
 
+    def has_done(self, name: str) -> bool:
+        """Whether it has ended of its own and without a fault; False for what is none of ours."""
+        entry = self._entries.get(name)
+        return entry is not None and entry.state.exit_code == 0
+
     def ensure_running(self, now_ns: int, work_done: Collection[str] = (), listeners_only: bool = False) -> None:
         """Start what is wanted and down, stop what is not wanted. work_done: names that have said so themselves.
 
