@@ -23,7 +23,7 @@ LEAST_M_S2, MOST_M_S2 = 3.0, 60.0
 AROUND_S = 0.35  # in which acceleration is measured
 SHARED_NOISE = 1.5  # times the variance told: neighbours in time err alike
 TOLD = 1.7  # times the variance that comes out; errs as long as the model lasts
-IN_GAPS = 0.3  # times the square of the acceleration: over a gap, bodies come back to where they were
+IN_GAPS = 0.1  # times the square of the acceleration: over a gap, bodies come back to where they were
 LEAST_SIGMA_M = 0.001
 # Gauss and Legendre's rule of five points
 NODES = np.array([-0.9061798459386640, -0.5384693101056831, 0.0, 0.5384693101056831, 0.9061798459386640])
