@@ -205,7 +205,7 @@ def _is_over(out: Path) -> bool:
 
 
 class SteadyClock:
-    """The wall clock as it was when it was set, and even from there on: in a recording, time neither falls nor jumps."""
+    """The wall clock as it was when it was set, and even from there on: in a recording time neither falls nor jumps."""
 
     def __init__(self) -> None:
         self.set()

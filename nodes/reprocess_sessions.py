@@ -198,8 +198,7 @@ def _run_here(path: Path, target: Path, changes: Changes, force: bool) -> int:
         try:
             line = reprocess_session(path, target, changes, force, lambda done: progress(path.name, done))
         except FAULTS as error:
-            line = ""
-            fault = str(error)
+            line, fault = "", _told(error, target)
     if not line:
         print(fault, file=sys.stderr)
         return 2
@@ -221,13 +220,18 @@ def _run_side_by_side(pairs: list[tuple[Path, Path]], changes: Changes, force: b
                 for name, done in list(words.items()):
                     progress(name, done)
                 time.sleep(0.2)
-        for future, path in work.items():
+        for (future, path), (_, target) in zip(work.items(), pairs, strict=True):
             try:
                 print(future.result())
             except FAULTS as error:
-                print(f"{path}: {error}", file=sys.stderr)
+                print(f"{path}: {_told(error, target)}", file=sys.stderr)
                 code = 2
     return code
+
+
+def _told(error: Exception, target: Path) -> str:
+    """A fault in words; of a full disk, too, whose own words say nothing of the file."""
+    return f"{target} cannot be written: {error.strerror or error}" if isinstance(error, OSError) else str(error)
 
 
 def _in_process(path: Path, target: Path, changes: Changes, force: bool, words: Any) -> str:

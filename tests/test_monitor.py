@@ -9,6 +9,7 @@ import pytest
 from nodes.system.camera_figures import CameraFigures, CameraStatus
 from nodes.system.monitor import Monitor
 from nodes.wire.messages import CameraHealth, CameraInput, FusionHealth, Person3D, Pose3D, Session
+from tests import messages as make
 
 S = 1_000_000_000
 MS = 1_000_000

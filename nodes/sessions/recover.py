@@ -22,4 +22,5 @@ def recover(path: Path) -> str:
             left_over = append_index(file, read_catalogue(file))
     except OSError as error:
         raise SessionError(f"{path} cannot be written: {error.strerror or error}") from None
-    return f"{path}: {messages} messages, {seconds:.1f} s; the last {left_over} bytes, of half a record, are dropped"
+    dropped = f"; the last {left_over} bytes, of half a record, are dropped" if left_over else ""
+    return f"{path}: has its index again, {messages} messages, {seconds:.1f} s{dropped}"

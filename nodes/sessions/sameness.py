@@ -60,7 +60,8 @@ class Sameness:
         if not has_beginning:
             told += "; fusion had begun before this recording did, so the same cannot be fused again to the last digit"
         if lives > 1:
-            told += f"; fusion was started again {lives - 1} times during the recording, which is not repeated"
+            times = "once" if lives == 2 else f"{lives - 1} times"
+            told += f"; fusion was started again {times} during the recording, which is not repeated"
         return told
 
     def _settle(self) -> None:

@@ -85,6 +85,7 @@ class LiveRun:
         self._about = about
         self._about_said_ns = 0
         self._records = records
+        self._note_told = ""
         self._plays = any(process.name == REPLAY for process in processes)
         self.restarts: dict[str, int] = {}
         self.seconds = 0.0
@@ -103,6 +104,9 @@ class LiveRun:
             finally:
                 supervisor.stop(signals.hurry)
                 self._listen(subscription)  # what they published while they ended
+                self._tell_of_recording(screen)
+                if told := self._monitor.recorded():
+                    screen.say(RECORDER, told)
                 self.restarts = supervisor.restarts
             return 2 if supervisor.refused else 0
 
@@ -122,6 +126,7 @@ class LiveRun:
             supervisor.ensure_running(now_ns, self._work_done(), listeners_only=waits)
             self._say_about(bus, now_ns)
             self._resume_recording(bus, screen)
+            self._tell_of_recording(screen)
             self._end_frozen(supervisor, now_ns)
             restarting = supervisor.restarting(self._monitor.last_heard_ns)
             supervisor.let_step_back(self._monitor.streaming_cameras() - restarting)
@@ -164,6 +169,15 @@ class LiveRun:
     def _begin_session(self, now_ns: int) -> None:
         self._begun_ns = now_ns + SESSION_LEAD_NS
         self._monitor.session_start_ns = time.time_ns() + SESSION_LEAD_NS
+
+    def _tell_of_recording(self, screen: Screen) -> None:
+        """What is wrong with the recording, once; in logs, too, where there is no table."""
+        recorder = self._monitor.recorder
+        if recorder is None:
+            return
+        if recorder.note and recorder.note != self._note_told:
+            screen.say(RECORDER, recorder.note)
+        self._note_told = recorder.note
 
     def _resume_recording(self, bus: Publisher, screen: Screen) -> None:
         """A recorder that was started again is asked to go on with what its former life was asked for."""

@@ -199,6 +199,14 @@ class Monitor:
         video = f"  videos {self._videos()}" if recorder.video else ""
         return f"recording {recorder.path}  {seconds:.0f} s  {recorder.bytes / 1e6:.1f} MB{video}"
 
+    def recorded(self) -> str:
+        """What became of the last recording, in a line; "" without one."""
+        recorder = self.recorder
+        if recorder is None or not recorder.path:
+            return ""
+        lost = f", {recorder.lost} messages lost" if recorder.lost else ""
+        return f"{recorder.path}: {recorder.messages} messages, {recorder.bytes / 1e6:.1f} MB{lost} ({recorder.state})"
+
     def _videos(self) -> str:
         """How many pictures were written, and how many could not be."""
         healths = [camera.health for camera in self.cameras.values() if camera.health and camera.health.video_file]

@@ -38,6 +38,16 @@ def summarise(monitor: Monitor, seconds: float, restarts: dict[str, int]) -> dic
         "machine": machine(),
         "versions": versions(),
     }
+    if monitor.recorder is not None and monitor.recorder.path:
+        recorder = monitor.recorder
+        summary["recording"] = {
+            "path": recorder.path,
+            "state": recorder.state,
+            "messages": recorder.messages,
+            "bytes": recorder.bytes,
+            "lost": recorder.lost,
+            "note": recorder.note,
+        }
     if monitor.accuracy is not None:
         accuracy = monitor.accuracy
         summary["accuracy"] = {
