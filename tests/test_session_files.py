@@ -19,7 +19,7 @@ from nodes.sessions.playing import Flow, Pace, began_with, beginning, has_beginn
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.recover import recover
 from nodes.sessions.sameness import Sameness
-from nodes.sessions.target import check_target
+from nodes.sessions.target import check_target, set_aside
 from nodes.sessions.writer import PROFILE, SessionWriter, new_session
 from nodes.wire.messages import SCHEMA_VERSION, CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D, decode
 from tests import messages as make
@@ -175,6 +175,64 @@ def test_a_damaged_chunk_is_passed_over_and_told(take, tmp_path):
     assert damage.startswith(f"damaged at {(chunk.message_start_time - make.START_NS - 21 * MS) / 1e9:.2f} s")
 
 
+def without_index(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return path.read_bytes()[: read_catalogue(file).end]
+
+
+def test_a_hole_in_a_cut_session_costs_what_was_in_it_and_nothing_behind(take, tmp_path):
+    content = bytearray(without_index(take))
+    with take.open("rb") as file:
+        chunks = read_catalogue(file).chunks
+    at = chunks[4].chunk_start_offset + 100
+    content[at : at + 4096] = bytes(4096)  # a page that a power cut kept from the disk
+    path = tmp_path / "hole.mcap"
+    path.write_bytes(content)
+    lost = {index for index, chunk in enumerate(chunks) if chunk.chunk_start_offset < at + 4096 and index >= 4}
+    for name in ("as it is", "recovered"):
+        found = read(path)
+        kept = [
+            entry
+            for entry in read(take)
+            if not any(chunks[index].message_start_time <= entry[1] <= chunks[index].message_end_time for index in lost)
+        ]
+        assert found == kept, name
+        with SessionReader(path) as session:
+            list(session.logged())
+            assert session.damaged or name == "recovered"
+        recover(path)
+
+
+def test_lengths_of_garbage_are_no_reason_to_ask_for_memory(take, tmp_path):
+    content = take.read_bytes()
+    rng = np.random.default_rng(8)
+    path, refused = tmp_path / "flipped.mcap", 0
+    for _ in range(150):
+        flipped = bytearray(content)
+        for at in rng.integers(8, len(content), 3).tolist():
+            flipped[at] = int(rng.integers(256))
+        path.write_bytes(flipped)
+        try:
+            with SessionReader(path) as session:
+                list(session.logged())
+        except SessionError:
+            refused += 1
+    assert refused < 30  # most of a damaged file is read
+
+
+def test_what_is_replaced_is_lost_only_when_there_is_something_new(tmp_path):
+    out = tmp_path / "walk.mcap"
+    set_aside(out)(True)  # nothing there
+    for is_replaced in (False, True):
+        out.write_text("old")
+        settle = set_aside(out)
+        assert not out.exists()
+        out.write_text("new")
+        settle(is_replaced)
+        assert out.read_text() == ("new" if is_replaced else "old")
+        assert list(tmp_path.iterdir()) == [out]
+
+
 def mcap_of(path: Path, profile: str, metadata: dict[str, str]) -> Path:
     with path.open("wb") as file:
         writer = Writer(file)
@@ -257,6 +315,8 @@ def test_targets_that_would_lose_something_are_refused(take, tmp_path):
         check_target(tmp_path, (), force=True)
     with pytest.raises(SessionError, match="there is no folder"):
         check_target(tmp_path / "no" / "o.mcap", (), force=True)
+    with pytest.raises(SessionError, match="File name too long"):
+        check_target(tmp_path / ("n" * 300), (), force=True)
 
 
 def test_a_full_disk_leaves_the_file_whole_up_to_there_with_its_index(tmp_path, monkeypatch):

@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
 def _record(options: argparse.Namespace) -> int:
     from nodes.recorder import Recorder, StopFlag, record
     from nodes.sessions.errors import SessionError
-    from nodes.sessions.target import check_target
+    from nodes.sessions.target import check_target, set_aside
     from nodes.wire.bus import Publisher, now_ns
 
     if options.out is None or options.out.suffix != ".mcap":
@@ -73,7 +73,7 @@ def _record(options: argparse.Namespace) -> int:
     if options.video:
         raise SessionError("videos are recorded by the system's own recorder: record --ask start --video --name NAME")
     check_target(options.out, (), options.force)
-    options.out.unlink(missing_ok=True)
+    settle = set_aside(options.out)
     until_ns = None if options.seconds is None else now_ns() + round(options.seconds * 1e9)
     with Publisher(options.hub) as publisher, StopFlag() as stop:
 
@@ -83,12 +83,15 @@ def _record(options: argparse.Namespace) -> int:
 
         recorder = Recorder(options.out.parent, "record", obeys=False)
         last = record(recorder, publisher, options.hub_outer, stop, options.out, tell=tell)
-    print(
-        f"\n{last.path}: {last.messages} messages, {last.bytes / 1e6:.1f} MB" + (f"; {last.note}" if last.note else "")
-    )
     if not last.messages:
-        Path(last.path).unlink(missing_ok=True)
-        print(f"nothing was heard from {options.hub_outer}: is a system running there?", file=sys.stderr)
+        if last.path:
+            Path(last.path).unlink(missing_ok=True)
+        unheard = f"nothing was heard from {options.hub_outer}: is a system running there?"
+        print(last.note or unheard, file=sys.stderr)
+    settle(last.messages > 0)
+    if last.messages:
+        note = f"; {last.note}" if last.note else ""
+        print(f"\n{last.path}: {last.messages} messages, {last.bytes / 1e6:.1f} MB{note}")
     return 0 if last.state == "stopped" and last.messages else 2
 
 

@@ -39,12 +39,18 @@ CHUNK_HEAD = struct.Struct("<QQQI")  # first and last log time, size and CRC of 
 TEXT_HEAD = struct.Struct("<I")
 FOOTER_BYTES = RECORD_HEAD.size + 8 + 8 + 4
 MAX_RECORD = 64 * 1024 * 1024  # far above any chunk or attachment of ours; more is garbage
-BROKEN = (McapError, struct.error, ValueError, UnicodeDecodeError, KeyError)  # what a record of garbage raises
+ZSTD_CHUNK = struct.pack("<I", 4) + b"zstd"  # stands in every chunk of ours, behind its head
+CHUNK_NAME_AT = RECORD_HEAD.size + CHUNK_HEAD.size
+SEARCHED = 1024 * 1024
+BROKEN = (McapError, struct.error, ValueError, KeyError, MemoryError, OverflowError)  # what a record of garbage raises
 
 
 @dataclass
 class Catalogue:
-    """The parts of a file. counts: messages by channel. end: where its data section ends. is_cut: without an index."""
+    """The parts of a file. counts: messages by channel. end: where its data section ends. is_cut: without an index.
+
+    holes: (from, to) in bytes, where there are no records, but behind.
+    """
 
     profile: str = ""
     library: str = ""
@@ -56,6 +62,7 @@ class Catalogue:
     counts: dict[int, int] = field(default_factory=dict)
     end: int = 0
     is_cut: bool = False
+    holes: list[tuple[int, int]] = field(default_factory=list)
 
     def count(self, channel_id: int, messages: int) -> None:
         self.counts[channel_id] = self.counts.get(channel_id, 0) + messages
@@ -77,19 +84,49 @@ def read_catalogue(file: IO[bytes]) -> Catalogue:
 
 
 def scan(file: IO[bytes]) -> Catalogue:
-    """The catalogue by walking over all whole records, for files without an index."""
+    """The catalogue by walking over all whole records, for files without an index.
+
+    Where a power cut has left a hole, it goes on with the next chunk behind it.
+    """
     found = Catalogue(is_cut=True, end=len(MAGIC))
-    for opcode, offset, length in _whole_records(file):
+    while not _scan_from(found, file, found.end):
+        behind = _next_chunk(file, found.end + 1)
+        if behind is None:
+            break
+        found.holes.append((found.end, behind))
+        found.end = behind
+    return found
+
+
+def _scan_from(found: Catalogue, file: IO[bytes], start: int) -> bool:
+    """Take in the whole records from a place on, up to the first that is none; True when the data section is over."""
+    for opcode, offset, length in _whole_records(file, start):
         file.seek(offset + RECORD_HEAD.size)
         try:
             over = _take(found, file, opcode, offset, length)
         except BROKEN:
-            break
+            return False
         if over:
-            found.end = offset
-            break
+            return True
         found.end = offset + RECORD_HEAD.size + length
-    return found
+    return False
+
+
+def _next_chunk(file: IO[bytes], start: int) -> int | None:
+    """Where the next whole chunk of ours begins, from a place on."""
+    size, at = os.fstat(file.fileno()).st_size, start
+    while at < size:
+        file.seek(at)
+        window = file.read(SEARCHED)
+        place = window.find(ZSTD_CHUNK, CHUNK_NAME_AT)
+        while place >= 0:
+            head = place - CHUNK_NAME_AT
+            opcode, length = RECORD_HEAD.unpack_from(window, head)
+            if opcode == Opcode.CHUNK and at + head + RECORD_HEAD.size + length <= size and length <= MAX_RECORD:
+                return at + head
+            place = window.find(ZSTD_CHUNK, place + 1)
+        at += SEARCHED - 2 * CHUNK_NAME_AT
+    return None
 
 
 def summary_of(found: Catalogue) -> bytes:
@@ -145,7 +182,10 @@ def _indexed(file: IO[bytes], size: int) -> Catalogue:
     header = Header.read(ReadDataStream(file))
     found.profile, found.library = header.profile, header.library
     file.seek(footer.summary_start)
-    for record in StreamReader(io.BytesIO(file.read(size - footer.summary_start)), skip_magic=True).records:
+    summary = file.read(size - footer.summary_start)
+    if footer.summary_crc and zlib.crc32(summary[: -len(MAGIC) - 4]) != footer.summary_crc:
+        raise ValueError("the index is damaged")
+    for record in StreamReader(io.BytesIO(summary), skip_magic=True).records:
         match record:
             case Schema():
                 found.schemas[record.id] = record
@@ -163,10 +203,9 @@ def _indexed(file: IO[bytes], size: int) -> Catalogue:
     return found
 
 
-def _whole_records(file: IO[bytes]) -> Iterator[tuple[int, int, int]]:
-    """(opcode, offset, length of the content) of every record that is there to its end."""
+def _whole_records(file: IO[bytes], offset: int) -> Iterator[tuple[int, int, int]]:
+    """(opcode, offset, length of the content) of every record from there on that is there to its end."""
     size = os.fstat(file.fileno()).st_size
-    offset = len(MAGIC)
     while offset + RECORD_HEAD.size <= size:
         file.seek(offset)
         opcode, length = RECORD_HEAD.unpack(file.read(RECORD_HEAD.size))

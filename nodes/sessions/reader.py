@@ -1,6 +1,6 @@
 """Reads sessions, whole ones and such as were cut: in the order of the file, from any second on, in constant memory."""
 
-import struct
+import io
 from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,7 @@ from typing import TypeVar, cast
 
 import zstandard
 from mcap.data_stream import ReadDataStream
-from mcap.exceptions import McapError
-from mcap.records import Channel, Chunk, ChunkIndex
+from mcap.records import Channel, Chunk, ChunkIndex, McapRecord
 from mcap.records import Message as Record
 from mcap.stream_reader import breakup_chunk
 
@@ -17,7 +16,15 @@ from calibration.rig import CameraRig
 from configs.schema import Config
 from lifter.skeleton import Skeleton
 from nodes.sessions import about as about_files
-from nodes.sessions.catalogue import BROKEN, RECORD_HEAD, Catalogue, read_attachment, read_catalogue, read_metadata
+from nodes.sessions.catalogue import (
+    BROKEN,
+    MAX_RECORD,
+    RECORD_HEAD,
+    Catalogue,
+    read_attachment,
+    read_catalogue,
+    read_metadata,
+)
 from nodes.sessions.errors import SessionError
 from nodes.sessions.logged import Logged
 from nodes.sessions.writer import CONFIG_FILE, FACTS_FILE, PROFILE
@@ -26,7 +33,7 @@ from nodes.wire.messages import SCHEMA_VERSION, About, Keypoints2D, Message
 from nodes.wire.topics import BY_MESSAGE, BY_NAME
 
 M = TypeVar("M", bound=Message)
-UNREADABLE = (McapError, zstandard.ZstdError, struct.error, ValueError)
+UNREADABLE = (*BROKEN, zstandard.ZstdError)
 RIG_FILES = ("rig.toml", "rig.qca.txt", "rig.xml")
 
 
@@ -57,7 +64,11 @@ class SessionReader:
         except OSError as error:
             self._file.close()
             raise SessionError(f"{path} cannot be read: {error.strerror}") from None
+        except BROKEN as error:
+            self._file.close()
+            raise SessionError(f"{path}: what it says about itself is damaged: {error}") from None
         self.is_cut = self._found.is_cut
+        self.damaged += [f"{behind - at} bytes in the middle are damaged" for at, behind in self._found.holes]
         chunks = self._found.chunks
         self._ends_ns = [chunk.message_end_time for chunk in chunks]
         self.start_ns = chunks[0].message_start_time if chunks else 0
@@ -141,13 +152,18 @@ class SessionReader:
     def _records(self, index: ChunkIndex, names: set[str]) -> list[Logged]:
         """The messages of a chunk on these topics."""
         try:
+            if index.chunk_length > MAX_RECORD or index.uncompressed_size > MAX_RECORD:
+                raise ValueError(f"a chunk of {index.uncompressed_size} bytes")
             self._file.seek(index.chunk_start_offset + RECORD_HEAD.size)
-            chunk = Chunk.read(ReadDataStream(self._file))
-            records = breakup_chunk(chunk, validate_crc=True)
+            content = self._file.read(index.chunk_length - RECORD_HEAD.size)
+            chunk = Chunk.read(ReadDataStream(io.BytesIO(content)))
+            return self._messages_of(breakup_chunk(chunk, validate_crc=True), names)
         except UNREADABLE as error:
             at_s = (index.message_start_time - self.start_ns) * 1e-9
             self.damaged.append(f"damaged at {at_s:.2f} s, {index.uncompressed_size} bytes are passed over: {error}")
             return []
+
+    def _messages_of(self, records: list[McapRecord], names: set[str]) -> list[Logged]:
         found = []
         for record in records:
             if isinstance(record, Channel):  # where other programs put them
@@ -179,10 +195,7 @@ class SessionReader:
             )
 
     def _read_about(self) -> About | None:
-        try:
-            texts = {index.name: read_attachment(self._file, index).decode() for index in self._found.attachments}
-        except BROKEN as error:
-            raise SessionError(f"what it says about itself is damaged: {error}") from None
+        texts = {index.name: read_attachment(self._file, index).decode() for index in self._found.attachments}
         if CONFIG_FILE not in texts:
             return None
         rig_name = next((name for name in RIG_FILES if name in texts), "")

@@ -49,7 +49,8 @@ class SessionWriter:
 
     def write_about(self, about: About, at_ns: int) -> None:
         """Attach configuration, calibration and versions."""
-        files = {CONFIG_FILE: about.config_yaml, FACTS_FILE: about.facts_json, about.rig_name: about.rig_text}
+        # the configuration last: where it is, what it speaks of is there, too, wherever the file was cut
+        files = {about.rig_name: about.rig_text, FACTS_FILE: about.facts_json, CONFIG_FILE: about.config_yaml}
         for name, text in files.items():
             if name:
                 self._container.attachment(name, "text/plain", text.encode(), at_ns)

@@ -56,7 +56,6 @@ def prepare(
     reached = (from_this_machine(inner), from_this_machine(outer))
     if record is not None:
         check_target(record, (), force)
-        record.unlink(missing_ok=True)
     setup = Setup(
         config=_short(config_path),
         cameras=tuple(config.cameras),
