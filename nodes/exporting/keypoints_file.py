@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -139,9 +138,10 @@ def export_keypoints(path: Path, wish: KeypointsWish, progress: Callable[[float]
             rig.select(session.cameras), skeleton, round(config.fusion.synchroniser.max_gap_ms * 1e6)
         )
         span_ns = max(session.end_ns - session.start_ns, 1)
-        for logged in session.logged(Keypoints2D, Pose3D, from_s=wish.from_s, to_s=wish.to_s):
-            progress((logged.log_ns - session.start_ns) / span_ns)
-            people.feed([cast(Keypoints2D | Pose3D, logged.message())])
+        kinds: tuple[type[Keypoints2D | Pose3D], ...] = (Keypoints2D, Pose3D)
+        for message in session.messages(*kinds, from_s=wish.from_s, to_s=wish.to_s):
+            progress((message.published_ns - session.start_ns) / span_ns)
+            people.feed([message])
     recordings = people.recordings(path.stem, config.fusion.synchroniser.rate_hz)
     chosen = {who: each for who, each in recordings.items() if not wish.people or who in wish.people}
     if not chosen:
