@@ -39,15 +39,8 @@ def summarise(monitor: Monitor, seconds: float, restarts: dict[str, int]) -> dic
         "versions": versions(),
     }
     if monitor.recorder is not None and monitor.recorder.path:
-        recorder = monitor.recorder
-        summary["recording"] = {
-            "path": recorder.path,
-            "state": recorder.state,
-            "messages": recorder.messages,
-            "bytes": recorder.bytes,
-            "lost": recorder.lost,
-            "note": recorder.note,
-        }
+        told = ("path", "state", "messages", "bytes", "lost", "note")
+        summary["recording"] = {name: getattr(monitor.recorder, name) for name in told}
     if monitor.accuracy is not None:
         accuracy = monitor.accuracy
         summary["accuracy"] = {
