@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from nodes.commands import compare, doctor, export, import_, live, plot, record, recover, reprocess
+from nodes.commands.ending import INTERRUPTED, terminated_as_interrupted
 from nodes.system.process_table import Row, Setup
 
 
@@ -13,7 +14,7 @@ def _hub(setup: Setup, _: str) -> list[str]:
 
 
 def _recorder(setup: Setup, _: str) -> list[str]:
-    out = [] if setup.record is None else ["--out", str(setup.record)]
+    out = [] if setup.record is None else ["--out", str(setup.record), "--once"]
     video = ["--video"] if setup.video else []
     return [*out, *video, "--folder", str(setup.recordings), *_reached(setup)]
 
@@ -73,7 +74,12 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns 0; 2 when something has to be changed first, with the reason on stderr."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given or ["demo"])
-    code: int = options.run(options)
+    try:
+        with terminated_as_interrupted():
+            code: int = options.run(options)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
     return code
 
 

@@ -70,7 +70,7 @@ def recorded_videos(
     told: camera → names of its files, as its health says; else TAKE.CAMERA.mkv. Raises SessionError that names the
     cameras whose video is missing, and where it was looked for.
     """
-    places = [take.parent] if folder is None else [take.parent, folder]
+    places = [take.parent] if folder is None else [folder, take.parent]
     paths = {
         camera: [_found(name, places) for name in (told or {}).get(camera) or [f"{stem_of(str(take))}.{camera}.mkv"]]
         for camera in cameras
@@ -78,7 +78,8 @@ def recorded_videos(
     missing = [f"camera {camera}: {path}" for camera, files in paths.items() for path in files if not path.is_file()]
     if missing:
         raise SessionError(
-            f"{take}: a recorded video is missing ({'; '.join(missing)}): put it there, or use the recorded keypoints"
+            f"{take}: a recorded video is missing ({'; '.join(missing)}): put it there, say where it lies with "
+            "--video-folder, or use the recorded keypoints"
         )
     return {camera: RecordedVideo(camera, tuple(map(_listed, files))) for camera, files in paths.items()}
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from nodes.sessions.errors import SessionError
 from nodes.sessions.reader import SessionReader
-from nodes.sessions.take import Take, next_free
+from nodes.sessions.take import Take
+from nodes.sessions.target import next_free
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every, now_ns
 from nodes.wire.errors import WireError
 from nodes.wire.messages import About, Message, RecorderHealth, RecordRequest
@@ -175,6 +176,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Record until interrupted; 0, or 2 when something must be mended first."""
     parser = argparse.ArgumentParser(prog="python -m nodes.recorder", description=__doc__)
     parser.add_argument("--out", type=Path, metavar="OUT.mcap", help="record from the start, into this file")
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="with --out: not again, where a former life was asked to end it",
+    )
     parser.add_argument("--video", action="store_true", help="and let the camera nodes record their pictures")
     parser.add_argument(
         "--folder",
@@ -186,7 +192,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--hub-outer", default=DEFAULT_HUB_OUT, help="its outer address (default %(default)s)")
     given = parser.parse_args(arguments)
     try:
-        out = None if given.out is not None and _is_over(given.out) else given.out
+        out = None if given.once and given.out is not None and _is_over(given.out) else given.out
         with Publisher(given.hub) as publisher, StopFlag() as stop:
             record(Recorder(given.folder), publisher, given.hub_outer, stop, out, given.video)
     except WireError as error:
@@ -197,8 +203,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _is_over(out: Path) -> bool:
     """Whether a former life of this process was asked to end the recording; one that was cut goes on."""
+    last, number = out, 2
+    while (later := out.with_name(f"{out.stem}-{number}{out.suffix}")).exists():
+        last, number = later, number + 1
     try:
-        with SessionReader(out) as session:
+        with SessionReader(last) as session:
             return not session.is_cut
     except SessionError:
         return False

@@ -25,6 +25,7 @@ KEYPOINTS_IN: tuple[type[Message], ...] = (Keypoints2D, CameraHealth)
 POSES_OUT: tuple[type[Message], ...] = (Keypoints2D, CameraHealth, FusionHealth, Pose3D)
 BETWEEN_LOOPS_S = 3.0  # longer than fusion bridges: it begins anew
 PAUSE_AT_MAX_S = 0.1
+LEAD_NS = 300_000_000  # for the word to reach everybody; one that was started again is late for the session
 HELD_UP_S = 0.002
 
 
@@ -141,7 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
         with SessionReader(given.session) as session, Publisher(given.hub) as publisher:
             player = Player(session, play, publisher, given.hub_outer)
             try:
-                player.play(player.wait_for_start(given.hub_outer) if given.wait_for_start else now_ns() + 500_000_000)
+                start_ns = player.wait_for_start(given.hub_outer) if given.wait_for_start else 0
+                player.play(max(start_ns, now_ns() + LEAD_NS))
             finally:
                 player.close()
             for damage in session.damaged:

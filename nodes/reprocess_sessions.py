@@ -5,10 +5,10 @@ One session after the other in constant memory; several side by side in processe
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ class Plan:
 def reprocess_sessions(paths: list[Path], out: Path, changes: Changes, force: bool, jobs: int | None) -> int:
     """The command. 0, or 2 with the reasons on stderr when something must be mended first."""
     try:
+        if changes.video_folder is not None and not changes.from_video:
+            raise SessionError("--video-folder belongs to --from-video")
         targets = _targets(paths, out, force)
         for path in paths:
             with SessionReader(path) as session:
@@ -81,6 +83,7 @@ def reprocess_sessions(paths: list[Path], out: Path, changes: Changes, force: bo
         return 2
     if len(paths) == 1:
         return _run_here(paths[0], targets[0], changes, force)
+    out.mkdir(parents=True, exist_ok=True)
     return _run_side_by_side(list(zip(paths, targets, strict=True)), changes, force, jobs or os.cpu_count() or 1)
 
 
@@ -145,7 +148,8 @@ def plan_of(session: SessionReader, changes: Changes) -> Plan:
         raise SessionError(f"--lifter {changes.lifter} does not exist: check the path")
     lifter, told = usable_lifter(skeleton, weights) if wanted else (None, "off")
     if changes.lifter is not None and lifter is None:
-        raise SessionError(f"--lifter {changes.lifter}: {told}")
+        why = "--no-lifter and --lifter together" if changes.no_lifter else "the configuration has `lift: false`"
+        raise SessionError(f"--lifter {changes.lifter}: {told.removeprefix('none: ') if wanted else why}")
     told_weights = f"{weights_told(weights)} {told}" if lifter is not None else told
     about = about_of(config, changes.calibration or rig, told_weights, skeleton=skeleton, source="reprocess")
     if changes.calibration is None:  # as it stands there, to the last digit
@@ -178,9 +182,9 @@ def _targets(paths: list[Path], out: Path, force: bool) -> list[Path]:
     targets = [out / path.name for path in paths]
     if len(set(targets)) < len(targets):
         raise SessionError("two of the sessions have the same name, and would become one file: reprocess them apart")
-    out.mkdir(parents=True, exist_ok=True)
-    for target in targets:
-        check_target(target, paths, force)
+    if out.is_dir():
+        for target in targets:
+            check_target(target, paths, force)
     return targets
 
 
@@ -189,7 +193,7 @@ def _summary(out: Path, tally: Tally, plan: Plan, span_s: float, took_s: float) 
     passed_over = f", {tally.undecodable} broken messages passed over" if tally.undecodable else ""
     return (
         f"{out}: {tally.poses} poses of {span_s:.1f} s, {people:.2f} people on average, in {took_s:.1f} s "
-        f"({span_s / max(took_s, 1e-9):.2g} times real time){passed_over}; lifter: {plan.told}"
+        f"({span_s / max(took_s, 1e-9):.1f} times real time){passed_over}; lifter: {plan.told}"
     )
 
 
@@ -207,26 +211,33 @@ def _run_here(path: Path, target: Path, changes: Changes, force: bool) -> int:
 
 
 def _run_side_by_side(pairs: list[tuple[Path, Path]], changes: Changes, force: bool, jobs: int) -> int:
-    """Each session in a process, a fresh interpreter: the threads of numba and ONNX Runtime do not survive a fork."""
+    """Each session in a process, a fresh interpreter: the threads of numba and ONNX Runtime do not survive a fork.
+
+    Whatever ends this process ends those.
+    """
     code = 0
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(min(jobs, len(pairs)), context) as pool:
+    with context.Manager() as manager, context.Pool(min(jobs, len(pairs)), _in_worker, maxtasksperchild=1) as pool:
         words = manager.dict()
-        work: dict[Future[str], Path] = {
-            pool.submit(_in_process, path, target, changes, force, words): path for path, target in pairs
-        }
+        work = [pool.apply_async(_in_process, (path, target, changes, force, words)) for path, target in pairs]
         with bars([str(path) for path, _ in pairs]) as progress:
-            while any(not future.done() for future in work):
+            while any(not result.ready() for result in work):
                 for name, done in list(words.items()):
                     progress(name, done)
                 time.sleep(0.2)
-        for (future, path), (_, target) in zip(work.items(), pairs, strict=True):
+        for result, (path, target) in zip(work, pairs, strict=True):
             try:
-                print(future.result())
+                print(result.get())
             except FAULTS as error:
                 print(f"{path}: {_told(error, target)}", file=sys.stderr)
                 code = 2
     return code
+
+
+def _in_worker() -> None:
+    """Ctrl-C is the parent's, who then ends us; half work goes with us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def _told(error: Exception, target: Path) -> str:

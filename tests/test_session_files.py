@@ -220,17 +220,21 @@ def test_lengths_of_garbage_are_no_reason_to_ask_for_memory(take, tmp_path):
     assert refused < 30  # most of a damaged file is read
 
 
-def test_what_is_replaced_is_lost_only_when_there_is_something_new(tmp_path):
+def test_what_is_replaced_is_lost_only_when_there_is_something_new(take, tmp_path):
     out = tmp_path / "walk.mcap"
-    set_aside(out)(True)  # nothing there
-    for is_replaced in (False, True):
-        out.write_text("old")
+    set_aside(out)()  # nothing there
+    for new, kept in ((None, b"old"), (b"", b"old"), (take.read_bytes(), take.read_bytes())):
+        out.write_bytes(b"old")
+        (tmp_path / "walk.mcap.bak").write_text("mine")
         settle = set_aside(out)
         assert not out.exists()
-        out.write_text("new")
-        settle(is_replaced)
-        assert out.read_text() == ("new" if is_replaced else "old")
-        assert list(tmp_path.iterdir()) == [out]
+        if new == b"":
+            SessionWriter(out).close()  # a recording of nothing
+        elif new is not None:
+            out.write_bytes(new)
+        settle()
+        assert out.read_bytes() == kept
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["walk.mcap", "walk.mcap.bak"]
 
 
 def mcap_of(path: Path, profile: str, metadata: dict[str, str]) -> Path:

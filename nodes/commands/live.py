@@ -137,11 +137,11 @@ def _run(
     print("\n".join(str(process) for process in processes), flush=True)
     monitor = Monitor(setup.cameras, prepared.truth, setup.by_hand, tells_latency)
     run = LiveRun(processes, monitor, prepared.hub, options.seconds, prepared.about, records=setup.record is not None)
-    settle = set_aside(setup.record) if setup.record is not None else lambda _: None
+    settle = set_aside(setup.record) if setup.record is not None else lambda: None
     try:
         return run.run(choose_screen(options.headless))
     finally:  # also after a fault of ours: what was measured until then is kept
-        settle(monitor.recorder is not None and monitor.recorder.messages > 0)
+        settle()
         if options.summary is not None:
             try:
                 write_summary(summarise(monitor, run.seconds, run.restarts), options.summary)

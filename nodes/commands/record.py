@@ -88,7 +88,7 @@ def _record(options: argparse.Namespace) -> int:
             Path(last.path).unlink(missing_ok=True)
         unheard = f"nothing was heard from {options.hub_outer}: is a system running there?"
         print(last.note or unheard, file=sys.stderr)
-    settle(last.messages > 0)
+    settle()
     if last.messages:
         note = f"; {last.note}" if last.note else ""
         print(f"\n{last.path}: {last.messages} messages, {last.bytes / 1e6:.1f} MB{note}")

@@ -124,15 +124,6 @@ class Take:
             self.full += ", but without an index, which recover makes"
 
 
-def next_free(path: Path) -> Path:
-    """The path, or, where that is taken, name-2, name-3, …: a recording is never written over."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return candidate
-
-
 def _whole(raw: dict[str, Any], key: str) -> int:
     value = raw.get(key)
     if type(value) is not int or not 0 <= value < 2**63:

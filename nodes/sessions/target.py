@@ -15,23 +15,42 @@ def check_target(out: Path, inputs: Iterable[Path], force: bool) -> None:
         raise SessionError(f"--out {out}: {error.strerror or error}") from None
 
 
-def set_aside(out: Path) -> Callable[[bool], None]:
-    """Move a file that is to be replaced out of the way. What is given back is told at the end whether there is a new
-    one: then the old one goes, else it comes back.
+def next_free(path: Path) -> Path:
+    """The path, or, where that is taken, name-2, name-3, …"""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return candidate
+
+
+def set_aside(out: Path) -> Callable[[], None]:
+    """Move a recording that is to be replaced out of the way. What is given back is called at the end: when there is a
+    new one the old one goes, when there is none it comes back.
     """
     if not out.exists():
-        return lambda _: None
-    old = out.with_name(out.name + ".bak")
+        return lambda: None
+    old = next_free(out.with_name(out.name + ".bak"))
     out.replace(old)
 
-    def settle(is_replaced: bool) -> None:
-        if is_replaced:
-            old.unlink(missing_ok=True)
-        else:
-            out.unlink(missing_ok=True)
+    def settle() -> None:
+        if not out.exists() or not _has_messages(out):
             old.replace(out)
+        else:
+            old.unlink(missing_ok=True)
 
     return settle
+
+
+def _has_messages(path: Path) -> bool:
+    """Whether a file holds anything; one that cannot be read may."""
+    from nodes.sessions.reader import SessionReader
+
+    try:
+        with SessionReader(path) as session:
+            return any(session.counts.values())
+    except SessionError:
+        return True
 
 
 def _check(out: Path, inputs: Iterable[Path], force: bool) -> None:
