@@ -6,7 +6,7 @@ version does not know are kept in `extra` and sent on, so that an older program 
 
 from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import msgpack
 
@@ -24,18 +24,19 @@ class Record:
 
     def __post_init__(self) -> None:
         sizes: dict[str, int] = {}
-        for name, kind, _ in _kinds(cast(Any, type(self))):
+        for name, kind, _, where, letters in _kinds(cast(Any, type(self))):
             value = getattr(self, name)
-            where = f"{type(self).__name__}.{name}"
             kind.validate(value, where)
-            if isinstance(kind, Array):
-                _same_letters(kind, value.shape, sizes, where)
+            for axis, letter in letters:  # axes with one letter have one size within a record
+                size = value.shape[axis]
+                if sizes.setdefault(letter, size) != size:
+                    raise WireError(f"{where}: axis {letter} has {size} here and {sizes[letter]} in a field before it")
 
     def to_wire(self) -> dict[str, Any]:
         """The record in msgpack's own types."""
         return {
             **self.extra,
-            **{name: kind.to_wire(getattr(self, name)) for name, kind, _ in _kinds(cast(Any, type(self)))},
+            **{name: kind.to_wire(getattr(self, name)) for name, kind, _, _, _ in _kinds(cast(Any, type(self)))},
         }
 
     @classmethod
@@ -45,9 +46,9 @@ class Record:
             raise WireError(f"{cls.__name__}: expected a map, got {type(raw).__name__}")
         left = dict(raw)
         values = {}
-        for name, kind, required in _kinds(cast(Any, cls)):
+        for name, kind, required, where, _ in _kinds(cast(Any, cls)):
             if name in left:
-                values[name] = kind.from_wire(left.pop(name), f"{cls.__name__}.{name}")
+                values[name] = kind.from_wire(left.pop(name), where)
             elif required:
                 raise WireError(f"{cls.__name__}: the field `{name}` is missing")
         return cls(**values, extra=left)
@@ -90,23 +91,37 @@ def unpack(data: bytes) -> dict[str, Any]:
         raw = msgpack.unpackb(data, strict_map_key=True)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         raise WireError(f"these {len(data)} bytes are not msgpack: {error}") from error
-    if not isinstance(raw, dict) or not all(type(key) is str for key in raw):
+    if not isinstance(raw, dict) or not set(map(type, raw)) <= {str}:
         raise WireError(f"a message is a map with text keys, not {type(raw).__name__}")
     return raw
 
 
+class _Field(NamedTuple):
+    """One wire field of a record. where: its name in errors. letters: axes of an array that have one, and which."""
+
+    name: str
+    kind: Kind
+    required: bool
+    where: str
+    letters: tuple[tuple[int, str], ...]
+
+
 @cache
-def _kinds(record: Any) -> tuple[tuple[str, Kind, bool], ...]:
-    """(name, kind, required) of each wire field of a record; `Any`, as mypy takes a class for unhashable here."""
+def _kinds(record: Any) -> tuple[_Field, ...]:
+    """Each wire field of a record; `Any`, as mypy takes a class for unhashable here."""
     return tuple(
-        (f.name, f.metadata["kind"], f.default is MISSING and f.default_factory is MISSING)
+        _Field(
+            name=f.name,
+            kind=f.metadata["kind"],
+            required=f.default is MISSING and f.default_factory is MISSING,
+            where=f"{record.__name__}.{f.name}",
+            letters=_letters(f.metadata["kind"]),
+        )
         for f in fields(record)
         if "kind" in f.metadata
     )
 
 
-def _same_letters(kind: Array, shape: tuple[int, ...], sizes: dict[str, int], where: str) -> None:
-    """Axes with one letter have one size within a record."""
-    for axis, size in zip(kind.axes, shape, strict=True):
-        if isinstance(axis, str) and sizes.setdefault(axis, size) != size:
-            raise WireError(f"{where}: axis {axis} has {size} here and {sizes[axis]} in a field before it")
+def _letters(kind: Kind) -> tuple[tuple[int, str], ...]:
+    axes = kind.axes if isinstance(kind, Array) else ()
+    return tuple((axis, letter) for axis, letter in enumerate(axes) if isinstance(letter, str))

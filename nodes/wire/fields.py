@@ -7,6 +7,7 @@ take twice both). Every kind bounds what it accepts, so that a foreign message c
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -126,13 +127,20 @@ class Array:
     dtype: str
     axes: tuple[str | int, ...]
 
+    @cached_property
+    def _dtype(self) -> "np.dtype[Any]":
+        """Once, as looking a dtype up by its name takes longer than all other checks of an array together."""
+        return np.dtype(self.dtype)
+
     def validate(self, value: Any, where: str) -> None:
-        expected = f"an array {self.dtype} of axes {self.axes}"
-        if not isinstance(value, np.ndarray) or value.dtype != np.dtype(self.dtype) or value.ndim != len(self.axes):
-            raise _refuse(where, expected, getattr(value, "shape", value))
+        if not isinstance(value, np.ndarray) or value.dtype != self._dtype or value.ndim != len(self.axes):
+            raise self._refused(value, where)
         for axis, size in zip(self.axes, value.shape, strict=True):
-            if size > MAX_AXIS or (isinstance(axis, int) and axis != size):
-                raise _refuse(where, expected, value.shape)
+            if size > MAX_AXIS or (axis != size and isinstance(axis, int)):
+                raise self._refused(value, where)
+
+    def _refused(self, value: Any, where: str) -> WireError:
+        return _refuse(where, f"an array {self.dtype} of axes {self.axes}", getattr(value, "shape", value))
 
     def to_wire(self, value: Any) -> Any:
         return {"dtype": self.dtype, "shape": value.shape, "data": value.tobytes()}
@@ -141,18 +149,19 @@ class Array:
         if not isinstance(raw, dict) or raw.get("dtype") != self.dtype:
             raise _refuse(where, f"an array of dtype {self.dtype}", raw)
         shape, data = raw.get("shape"), raw.get("data")
-        if (
-            not isinstance(shape, list)
-            or len(shape) != len(self.axes)  # first: the product of a million sizes would take minutes
-            or not all(type(size) is int and 0 <= size <= MAX_AXIS for size in shape)
-        ):
-            raise _refuse(where, f"a shape of {len(self.axes)} sizes, 0 to {MAX_AXIS}", shape)
+        if not isinstance(shape, list) or len(shape) != len(self.axes):  # the product of a million sizes takes minutes
+            raise self._refused_shape(shape, where)
         n_values = 1
         for size in shape:
+            if type(size) is not int or not 0 <= size <= MAX_AXIS:
+                raise self._refused_shape(shape, where)
             n_values *= size
-        if not isinstance(data, bytes) or len(data) != n_values * np.dtype(self.dtype).itemsize:
+        if not isinstance(data, bytes) or len(data) != n_values * self._dtype.itemsize:
             raise _refuse(where, f"{n_values} values of {self.dtype} for shape {shape}", data)
-        return np.frombuffer(data, dtype=self.dtype).reshape(shape)
+        return np.frombuffer(data, dtype=self._dtype).reshape(shape)
+
+    def _refused_shape(self, shape: Any, where: str) -> WireError:
+        return _refuse(where, f"a shape of {len(self.axes)} sizes, 0 to {MAX_AXIS}", shape)
 
 
 @dataclass(frozen=True)
