@@ -78,16 +78,16 @@ def _entity(pose: Pose3D, person: Person3D) -> dict[str, Any]:
     skeleton = SKELETONS.get(pose.skeleton)
     fits = skeleton is not None and len(skeleton.joints) == len(person.joints_m)
     bones = skeleton.bones if skeleton is not None and fits else ()
-    known = np.isfinite(person.joints_m).all(axis=1)
-    joints_m = np.round(person.joints_m.astype(float), 4).tolist()
-    points = [joints_m[joint] for bone in bones if known[list(bone)].all() for joint in bone]
+    known = np.isfinite(person.joints_m).all(axis=1).tolist()
+    joints = [_xyz(*joint_m) for joint_m in np.round(person.joints_m.astype(float), 4).tolist()]
+    points = [joints[end] for bone in bones if known[bone[0]] and known[bone[1]] for end in bone]
     r, g, b = COLOURS[person.id % len(COLOURS)]
     line = {
         "type": LINE_LIST,
-        "pose": {"position": _xyz((0, 0, 0)), "orientation": {**_xyz((0, 0, 0)), "w": 1}},
+        "pose": {"position": _xyz(0, 0, 0), "orientation": {**_xyz(0, 0, 0), "w": 1}},
         "thickness": THICKNESS_M,
         "scale_invariant": False,
-        "points": [_xyz(point) for point in points],
+        "points": points,
         "color": {"r": r, "g": g, "b": b, "a": 1},
         "colors": [],
         "indices": [],
@@ -103,8 +103,8 @@ def _entity(pose: Pose3D, person: Person3D) -> dict[str, Any]:
     }
 
 
-def _xyz(point: Any) -> dict[str, float]:
-    return dict(zip("xyz", point, strict=True))
+def _xyz(x: float, y: float, z: float) -> dict[str, float]:
+    return {"x": x, "y": y, "z": z}
 
 
 def _time(ns: int) -> dict[str, int]:
