@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from nodes.sessions.errors import SessionError
+from nodes.sessions.playing import RECORDER_TURN_NS
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.take import Take
 from nodes.sessions.target import next_free
@@ -26,7 +27,7 @@ from nodes.wire.topics import TOPICS, open_envelope, prefix
 
 SOURCE = "recorder"
 HEALTH_EVERY_NS = 500_000_000
-TURN_S = 0.02  # a message is logged up to so much after it came
+TURN_S = RECORDER_TURN_NS * 1e-9  # a message is logged up to so much after it came
 MOST_PER_TURN = 1000
 READ_AHEAD = 20_000  # messages kept while the disk is slow: half a minute of 8 cameras at 60 Hz, 20 MB
 LONGEST_WAIT_FOR_ABOUT_NS = 5_000_000_000
@@ -221,10 +222,16 @@ class SteadyClock:
 
     def set(self) -> None:
         """Go by the wall clock anew."""
-        self._offset_ns = now_ns() - time.monotonic_ns()
+        self._offset_ns = now_ns() - _running_ns()
 
     def now_ns(self) -> int:
-        return self._offset_ns + time.monotonic_ns()
+        return self._offset_ns + _running_ns()
+
+
+def _running_ns() -> int:
+    """Of a clock that nobody sets, and that goes on while a laptop sleeps where there is such a one."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic_ns() if boot is None else time.clock_gettime_ns(boot)
 
 
 class StopFlag:

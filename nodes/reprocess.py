@@ -20,6 +20,8 @@ from nodes.fusing import usable_lifter
 from nodes.offline.messages import messages_of, stream_of
 from nodes.offline.result_file import Result, result_of, save_result
 from nodes.offline.sequence import Sequence, load_sequence
+from nodes.sessions.errors import SessionError
+from nodes.sessions.target import check_target
 from nodes.stages.pipeline import FusionPipeline
 from nodes.wire.messages import CameraHealth, Keypoints2D
 
@@ -43,15 +45,15 @@ class Reprocessed:
     lifter: str  # what it ran on, or why there was none
 
 
-def reprocess(path: Path, out: Path, settings: Path | None, use_lifter: bool) -> int:
+def reprocess(path: Path, out: Path, settings: Path | None, use_lifter: bool, force: bool) -> int:
     """The command: fuse a file into another; 0, or 2 with the reason on stderr when something must be mended first."""
     try:
-        _refuse_target(path, out)
+        check_target(out, [path], force)
         fusion = Fusion() if settings is None else load_fusion(settings)
         sequence = load_sequence(path)
         done = run(sequence, fusion, use_lifter, _shown if sys.stderr.isatty() else _told)
         save_result(done.result, out)
-    except (DatasetError, ConfigError) as error:
+    except (DatasetError, ConfigError, SessionError) as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
@@ -120,16 +122,6 @@ def summary(done: Reprocessed, out: Path) -> str:
         f"{present.any(axis=1).mean():.0%} of the rows, {reported:.1%} of their {joints} joints reported "
         f"({x.skeleton}); lifter: {done.lifter}"
     )
-
-
-def _refuse_target(path: Path, out: Path) -> None:
-    """A slip in the command line must not cost the recording, and a wrong folder not the minutes of work before it."""
-    if out.exists() and path.exists() and out.samefile(path):
-        raise DatasetError(f"--out {out} is the sequence itself, which would be lost: give another name")
-    if out.is_dir():
-        raise DatasetError(f"--out {out} is a folder: give a file, such as {out / 'out.npz'}")
-    if not out.parent.is_dir():
-        raise DatasetError(f"--out {out}: there is no folder {out.parent}: make it first")
 
 
 def _shown(messages: Messages, total: int) -> Messages:

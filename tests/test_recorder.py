@@ -114,6 +114,14 @@ def test_gaps_in_the_numbers_of_messages_are_counted(recorder):
     assert "2 messages were lost" in health.note
 
 
+def test_absurd_numbers_are_no_losses(recorder):
+    ask(recorder, "start")
+    for source in ("left", "right"):
+        for seq in (0, 2**63 - 1):
+            hear(recorder, make.keypoints(source=source, seq=seq))
+    assert recorder.health(T).lost == 0
+
+
 def test_what_is_not_ours_is_not_recorded(recorder, tmp_path):
     ask(recorder, "start")
     good = envelope(make.keypoints())

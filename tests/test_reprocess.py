@@ -90,7 +90,7 @@ def test_the_command_writes_a_file_that_loads(tmp_path, capsys):
     path = save(tmp_path / "a.npz", arrays_of())
     out = tmp_path / "out.npz"
     out.write_text("an older one")
-    assert run_system.main(["reprocess", str(path), "--out", str(out), "--no-lifter"]) == 0
+    assert run_system.main(["reprocess", str(path), "--out", str(out), "--no-lifter", "--force"]) == 0
     told = capsys.readouterr().out
     assert "out.npz: 20 rows, 1 person, somebody in 100% of the rows" in told
     assert told.count("\n") == 1
@@ -308,12 +308,26 @@ def test_nothing_is_overwritten_by_mistake(tmp_path, capsys):
     before = path.read_bytes()
     link = tmp_path / "link.npz"
     link.symlink_to(path)
-    for out, why in ((path, "is the sequence itself"), (link, "is the sequence itself"), (tmp_path, "is a folder")):
+    for out, why in ((path, "is what is read"), (link, "is what is read"), (tmp_path, "is a folder")):
         assert run_system.main(["reprocess", str(path), "--out", str(out)]) == 2
         assert why in capsys.readouterr().err
     assert run_system.main(["reprocess", str(path), "--out", str(tmp_path / "no" / "o.npz")]) == 2
     assert "there is no folder" in capsys.readouterr().err
+    mine = tmp_path / "mine.npz"
+    mine.write_text("precious")
+    assert run_system.main(["reprocess", str(path), "--out", str(mine)]) == 2
+    assert "exists already: give another name, or --force" in capsys.readouterr().err
+    assert mine.read_text() == "precious"
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "option", [["--smooth"], ["--calibration", "c.toml"], ["--lifter", "l.onnx"], ["--from-video"]]
+)
+def test_what_is_for_sessions_alone_is_refused_and_not_passed_over(tmp_path, capsys, option):
+    path = save(tmp_path / "a.npz", arrays_of(n_frames=2))
+    assert run_system.main(["reprocess", str(path), "--out", str(tmp_path / "o.npz"), *option]) == 2
+    assert f"{option[0]} is for sessions" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

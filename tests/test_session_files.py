@@ -50,7 +50,7 @@ def test_what_is_written_is_read_in_order_and_to_the_byte(take):
 def test_a_session_explains_itself(take):
     with SessionReader(take) as session:
         assert session.cameras == CAMERAS
-        assert session.counts == {"keypoints/left": 100, "keypoints/right": 100, "pose/fusion": 100, "scene": 25}
+        assert session.counts == {"keypoints/left": 100, "keypoints/right": 100, "pose/fusion": 100}
         assert (session.start_ns, session.end_ns) == (make.START_NS + 21 * MS, make.START_NS + 99 * 33 * MS + 22 * MS)
         rig = session.rig()
         assert rig is not None
@@ -158,6 +158,17 @@ def test_recover_writes_the_index_of_a_cut_session_and_drops_half_a_record(take,
             m for _, channel, m in make_reader(file, validate_crcs=True).iter_messages() if channel.topic != "scene"
         ]
     assert len(found) == len(before)
+    assert "whole already" in recover(path)
+
+
+def test_a_recording_that_is_being_made_is_left_alone_by_recover(tmp_path):
+    path = tmp_path / "live.mcap"
+    writer = SessionWriter(path)
+    for message, log_ns in messages(40):
+        writer.write(message, log_ns)
+    with pytest.raises(SessionError, match="is being recorded"):
+        recover(path)
+    writer.close()
     assert "whole already" in recover(path)
 
 

@@ -101,7 +101,7 @@ def _replay(options: argparse.Namespace, table: Sequence[Row]) -> int:
         play_of(options)
         return prepare_replay(options.session, tuple(play), options.hub_port)
 
-    return _run(options, table, prepared, tells_latency=options.speed == "1" and options.stamps == "now")
+    return _run(options, table, prepared, tells_latency=options.speed.strip("0.") == "1" and options.stamps == "now")
 
 
 def _run(

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 DESCRIPTION = """\
-Write the index of recordings whose recorder was ended by force (kill -9, power). All commands here read such recordings
-as they are; other programs, such as Foxglove, want the index. Nothing that can be read is changed."""
+Write the index of recordings whose recorder was ended by force (kill -9, a crash). All commands here read such
+recordings as they are; other programs, such as Foxglove, want the index. Nothing that can be read is changed."""
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

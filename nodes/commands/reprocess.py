@@ -10,6 +10,8 @@ from nodes.commands.quiet import without_chatter
 
 NEEDED = ("numpy", "msgpack", "pydantic", "yaml", "tomli_w", "numba", "scipy", "mcap")
 
+FOR_SESSIONS = ("calibration", "lifter", "smooth", "from_video", "video_folder", "jobs")
+
 DESCRIPTION = """\
 Fuse recordings again, through exactly the stages of the live system: with another calibration, other settings, newer
 weights; or with nothing changed, and then to the last digit what was live.
@@ -55,15 +57,25 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.set_defaults(run=_run)
 
 
+def _reprocess_npz(options: argparse.Namespace) -> int:
+    """A neutral file into another; what else can be asked for is for sessions."""
+    asked = [name for name in FOR_SESSIONS if getattr(options, name)]
+    if asked or len(options.sessions) > 1:
+        what = f"--{asked[0].replace('_', '-')} is" if asked else "several at a time are"
+        print(f"{what} for sessions: run_system.py import SEQ.npz --out SEQ.mcap makes one of it", file=sys.stderr)
+        return 2
+    from nodes.reprocess import reprocess
+
+    return reprocess(options.sessions[0], options.out, options.config, not options.no_lifter, options.force)
+
+
 def _run(options: argparse.Namespace) -> int:
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print(f'{", ".join(missing)} not installed; this mends it: pip install "livepose3d[fusion]"', file=sys.stderr)
         return 2
-    if [path.suffix for path in options.sessions] == [".npz"]:
-        from nodes.reprocess import reprocess
-
-        return reprocess(options.sessions[0], options.out, options.config, not options.no_lifter)
+    if any(path.suffix.lower() == ".npz" for path in options.sessions):
+        return _reprocess_npz(options)
     from nodes.reprocess_sessions import Changes, reprocess_sessions
 
     changes = Changes(

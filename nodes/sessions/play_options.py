@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nodes.sessions.errors import SessionError
 
-SLOWEST, FASTEST = 0.01, 100.0
+SLOWEST, FASTEST = 0.1, 100.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def seconds(text: str) -> float:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """How a recording is played; `run_system.py replay` has the same."""
     parser.add_argument("--poses", action="store_true", help="the poses as recorded, in place of fusing them again")
-    parser.add_argument("--speed", default="1", metavar="0.1..10|max", help="times the pace of the recording")
+    parser.add_argument("--speed", default="1", metavar="0.1..100|max", help="times the pace of the recording")
     parser.add_argument("--from", dest="from_s", type=seconds, metavar="S", help="begin S seconds into the recording")
     parser.add_argument("--to", dest="to_s", type=seconds, metavar="S", help="end there")
     parser.add_argument("--loop", action="store_true", help="again and again")

@@ -87,9 +87,10 @@ class SessionReader:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Messages by topic."""
+        """Messages of ours by topic."""
         found = self._found
-        return {channel.topic: found.counts.get(number, 0) for number, channel in found.channels.items()}
+        ours = {n: channel.topic for n, channel in found.channels.items() if channel.topic.partition("/")[0] in BY_NAME}
+        return {topic: found.counts.get(number, 0) for number, topic in ours.items()}
 
     def config(self) -> Config:
         """The configuration that it was recorded with. Raises SessionError."""

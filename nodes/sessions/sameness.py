@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from nodes.wire.messages import Pose3D, encode
 
+USUAL_AT_END = 15  # ticks that were under way when the recording ended
 MOST_WAITING = 2000  # poses without a partner; the two streams are a second apart at most
 OF_THE_PROCESS = ("send", "fuse")  # stages that the pipeline knows nothing of
 
@@ -54,7 +55,8 @@ class Sameness:
         if not self.same + self.different + self.only_live:
             return "there are no poses in the recording to compare with"
         if not self.different and not self.only_live and not self.only_again:
-            return f"all {self.same} poses are identical to those that were live"
+            more = f"; {len(self._again)} more come after the last of them" if len(self._again) > USUAL_AT_END else ""
+            return f"all {self.same} poses are identical to those that were live{more}"
         told = f"{self.same} poses are identical to those that were live, {self.different} differ"
         told += f", {self.only_live} were live only, {self.only_again} are new" * bool(self.only_live + self.only_again)
         if not has_beginning:

@@ -13,6 +13,7 @@ from nodes.wire.messages import About
 from nodes.wire.topics import BY_NAME
 
 SPARE_BYTES = 256 * 1024  # of the disk, which the end of the file, and a chunk that is under way, must find free
+MOST_LOST = 1_000_000  # in one gap: a greater one is a counter that begins anew, or nonsense
 MAX_TOPICS = 500  # a stranger's inventions shall not fill the memory
 LOOK_EVERY_NS = 250_000_000
 
@@ -65,8 +66,8 @@ class Take:
         except WireError:
             self.refused += 1
             return
-        before = self._seq.get(topic, seq - 1)
-        self.lost += max(0, seq - before - 1)
+        gap = seq - self._seq.get(topic, seq - 1) - 1
+        self.lost += gap if 0 < gap <= MOST_LOST else 0
         self._seq[topic] = seq
         self._keep(Logged(topic, at_ns, publish_ns, body, seq))
 

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from nodes.sessions.claim import is_ours_alone
 from nodes.sessions.container import ContainerWriter
 from nodes.sessions.logged import Logged
 from nodes.sessions.scene import SceneMaker
@@ -30,6 +31,7 @@ class SessionWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = io.FileIO(os.fspath(path), "xb")
+        is_ours_alone(self._file)  # so that nobody gives it an index meanwhile
         self._container = ContainerWriter(self._file, PROFILE, f"livepose3d {_version()}")
         self._container.metadata(PROFILE, {"schema": str(SCHEMA_VERSION), "version": _version()})
         self._channels: dict[str, int] = {}

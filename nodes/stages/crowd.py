@@ -12,9 +12,10 @@ from configs.schema import Fusion as Settings
 from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import BodyTree
 from nodes.stages.crowding import crowding
-from nodes.stages.evidence import weigh
-from nodes.stages.fuse import MIN_SEEN, Fused, Fuser, Seen
+from nodes.stages.evidence import doubles, weigh
+from nodes.stages.fuse import MAX_NOISE_SCALE, MIN_SEEN, Fused, Fuser, Seen
 from nodes.stages.lives import Arrival, Lives, State
+from nodes.stages.lone import LONE_S, Regrouped, regroup
 from nodes.stages.matching import Detected, Predicted, match_tracks
 from nodes.stages.newcomers import Newcomers, find_newcomers
 from nodes.stages.people import Estimate, Person, known_of
@@ -30,9 +31,9 @@ Bools = npt.NDArray[np.bool_]
 
 NS = 1e-9
 PROVEN_NS = 1_000_000_000  # whoever has been followed for so long was not born the wrong way round …
-LONE_S = 0.2  # seen by one view for longer, somebody may stand farther off than the views' gates reach
 MOST_DOUBT_M = 0.2  # sigma in the search for somebody; with more, anybody would be taken for him
 CONTRADICTED = 15  # … unless most views say so at so many ticks running
+ASTRAY_GAIN = 1 / 8  # a tick's say when half the views are out-voted: in a quarter of a second they are heard again
 ODD = "what it sees is nobody whom the other cameras see: somebody else, or it was moved"
 
 
@@ -56,7 +57,8 @@ class Shown:
 class _Cast:
     """Who is looked at in a tick: M rows, those followed first, then the newcomers.
 
-    who: (M, C), -1 for no detection. free: (C, P) detections that nobody followed has.
+    who: (M, C), -1 for no detection. free: (C, P) detections that nobody followed has. reunited: per newcomer the key
+    of somebody remembered, or of somebody whose place was a guess, -1 for somebody new.
     """
 
     keys: tuple[int, ...]
@@ -78,11 +80,13 @@ class Crowd:
         self._people: dict[int, Person] = {}
         gaps = settings.people
         self._lives = Lives(round(settings.smoothing.max_gap_ms * 1e6), round(gaps.forget_ms * 1e6))
+        self._misplaced: set[int] = set()  # keys of those whose double was found at the last tick
         self.left_out: dict[int, str] = {}  # camera's index → why nobody was fused with what it saw in the last tick
 
     def begin_anew(self) -> None:
         """What comes stands on another time axis."""
         self._people.clear()
+        self._misplaced.clear()
         self._lives.begin_anew()
 
     def warm_up(self) -> None:
@@ -95,7 +99,7 @@ class Crowd:
         cast = self._cast(captured_ns, detected, present)
         seen = self._seen(captured_ns, detected, cast)
         fused, to_show = self._fuse(captured_ns, cast, seen)
-        return self._live_on(captured_ns, cast, fused, to_show, self._doubted(cast, seen))
+        return self._live_on(captured_ns, cast, seen, fused, to_show)
 
     def _cast(self, captured_ns: int, detected: Detected, present: Bools) -> _Cast:
         """Find those followed in the views, and group what is left into new people."""
@@ -104,30 +108,55 @@ class Crowd:
         predicted = self._predicted(keys, captured_ns)
         matched = match_tracks(rig, detected, predicted, self._skeleton, sure)
         free = matched.free & (len(keys) < MAX_PEOPLE)  # more than can be told are not followed
-        new = find_newcomers(rig, detected, free, self._skeleton, present, sure)
-        followed, new = self._joined(detected, keys, predicted, matched.who, new)
-        who = np.concatenate([followed, new.who])
-        return _Cast(keys, predicted, matched.free, new, who, self._reunited(captured_ns, detected, new))
+        grouped = self._regrouped(detected, present, keys, predicted, matched.who, free)
+        who, new = grouped.who, grouped.newcomers
+        heirs = np.array([*keys, -1])[grouped.heir_of]
+        reunited = np.where(heirs >= 0, heirs, self._reunited(captured_ns, detected, new))
+        stay = ~np.isin(keys, heirs)
+        predicted = Predicted(predicted.joints_m[stay], predicted.sigma_m[stay], predicted.ids[stay])
+        followed = tuple(key for key, stays in zip(keys, stay, strict=True) if stays)
+        return _Cast(followed, predicted, matched.free, new, np.concatenate([who[stay], new.who]), reunited)
 
-    def _joined(
-        self, detected: Detected, keys: tuple[int, ...], predicted: Predicted, who: Ints, new: Newcomers
-    ) -> tuple[Ints, Newcomers]:
-        """Newcomers who are somebody whom one view alone has shown for a while, farther off than was thought.
-
-        The detections (K, C) of those followed, and the newcomers who remain.
-        """
+    def _regrouped(
+        self, detected: Detected, present: Bools, keys: tuple[int, ...], predicted: Predicted, who: Ints, free: Bools
+    ) -> Regrouped:
+        """The newcomers, and those followed who are seen by one view and are really one of them. who: (K, C)."""
+        sure = self._settings.triangulation.min_confidence
         alone_s = np.array([self._people[key].alone_s for key in keys])
-        lone = np.flatnonzero(((who >= 0).sum(axis=1) <= 1) & (alone_s > LONE_S))
+
+        def find(lent: Ints) -> Newcomers:
+            borrowed = (lent[:, :, None] == np.arange(free.shape[1])).any(axis=0)
+            looked_at = free | (borrowed & (present.sum() > 1))  # with one view, each detection is somebody
+            return find_newcomers(self._fuser.arrays, detected, looked_at, self._skeleton, present, sure)
+
+        def is_near(newcomer: Newcomers, k: int) -> bool:
+            return bool(self._back(detected, newcomer, predicted.joints_m[[k]], alone_s[[k]])[0] >= 0)
+
+        is_shown = np.array([self._lives[key].state is State.PRESENT for key in keys], dtype=np.bool_)
+        is_misplaced = np.isin(keys, list(self._misplaced))
+        grouped = regroup(who, alone_s, is_misplaced, is_shown, find, is_near)
+        return self._joined(detected, grouped, predicted, alone_s)
+
+    def _back(self, detected: Detected, new: Newcomers, expected_m: F64, alone_s: F64) -> Ints:
+        """Per newcomer the one of those whom one view has shown for so long, -1 for none."""
+        return reunite(self._fuser.arrays, detected, new, expected_m, np.minimum(alone_s, 1.0), self._skeleton)
+
+    def _joined(self, detected: Detected, grouped: Regrouped, predicted: Predicted, alone_s: F64) -> Regrouped:
+        """Newcomers of other views who are somebody whom one view alone has shown for a while, farther off than was
+        thought."""
+        who, new, heir_of = grouped.who, grouped.newcomers, grouped.heir_of
+        is_lone = ((who >= 0).sum(axis=1) <= 1) & (alone_s > LONE_S) & np.isfinite(alone_s)
+        is_lone[heir_of[heir_of >= 0]] = False
+        lone = np.flatnonzero(is_lone)
         if not len(lone) or not len(new.who):
-            return who, new
-        unseen_s = np.minimum(alone_s[lone], 1.0)
-        back = reunite(self._fuser.arrays, detected, new, predicted.joints_m[lone], unseen_s, self._skeleton)
-        joined = (back >= 0) & ~new.mirrored.any(axis=1)
+            return grouped
+        back = self._back(detected, new, predicted.joints_m[lone], alone_s[lone])
+        joined = (back >= 0) & ~new.mirrored.any(axis=1) & (heir_of < 0)
         who = who.copy()
         for n in np.flatnonzero(joined):
             k = lone[back[n]]
             who[k] = np.where(new.who[n] >= 0, new.who[n], who[k])
-        return who, new.only(~joined)
+        return Regrouped(who, new.only(~joined), heir_of[~joined])
 
     def _reunited(self, captured_ns: int, detected: Detected, new: Newcomers) -> Ints:
         """Per newcomer the key of somebody remembered, -1 for somebody new."""
@@ -184,6 +213,15 @@ class Crowd:
         evidence = weigh(self._fuser.arrays, seen.rays[:k], seen.confidence[:k], cast.free, self._skeleton, sure)
         return {key for key, doubted in zip(cast.keys, evidence.doubted, strict=True) if doubted}
 
+    def _doubles(self, cast: _Cast, seen: Repaired) -> set[tuple[int, int]]:
+        """Pairs of keys, older and younger, of those followed whose views are one person's."""
+        k = len(cast.keys)
+        if k < 2:
+            return set()
+        sure = self._settings.triangulation.min_confidence
+        pairs = doubles(self._fuser.arrays, seen.rays[:k], seen.confidence[:k], self._skeleton, sure)
+        return {(cast.keys[older], cast.keys[younger]) for older, younger in pairs}
+
     def _fuse(self, captured_ns: int, cast: _Cast, seen: Repaired) -> tuple[Fused, Fused]:
         """Solve for all: to follow them, with what is expected; and to show them, as it is asked for."""
         for m, key in enumerate(cast.keys):
@@ -199,11 +237,22 @@ class Crowd:
         places_m = np.concatenate([cast.predicted.joints_m, cast.newcomers.joints_m])
         rays = Seen(seen.rays, seen.confidence, crowding(self._fuser.arrays, places_m))
         fused = self._fuser.fuse(rays, known_of(people, captured_ns, self._tree))
+        self._admit_noise(rays, fused)
         if self._settings.smoothing.kind == "kalman":
             return fused, fused
         return fused, self._fuser.fuse(rays, known_of(people, captured_ns, self._tree, expects=False), learns=False)
 
-    def _live_on(self, captured_ns: int, cast: _Cast, fused: Fused, to_show: Fused, doubted: set[int]) -> list[Shown]:
+    def _admit_noise(self, seen: Seen, fused: Fused) -> None:
+        """Where half of somebody's views are out-voted, it is not they that are wrong, but the noise that is assumed.
+
+        Fusion learns it from views that agree, so it would never find out. Beyond the gate it is the most that may be.
+        """
+        n_views = ((seen.confidence > self._settings.triangulation.min_confidence).sum(-1) >= MIN_SEEN).sum(1)
+        astray = fused.odd.any(1) & (2 * fused.odd.sum(1) >= n_views) & (seen.noise <= 1.0).all(1)
+        if astray.any():
+            self._fuser.noise_scale += ASTRAY_GAIN * (MAX_NOISE_SCALE - self._fuser.noise_scale)
+
+    def _live_on(self, captured_ns: int, cast: _Cast, seen: Repaired, fused: Fused, to_show: Fused) -> list[Shown]:
         """Births, deaths, and what to show of those who live."""
         fused_with = (fused.used.any(-1) & ~fused.odd).any(0)
         passed_over = ~fused_with & fused_with.any() & (fused.odd.any(0) | cast.free.any(1))
@@ -211,9 +260,9 @@ class Crowd:
         supporting = ((fused.used.sum(-1) >= MIN_SEEN) & ~fused.odd).sum(1)
         k = len(cast.keys)
         arrivals = self._arrivals(cast, supporting[k:])
-        were_shown = set(self._lives.keys(State.PRESENT))
+        were_shown = set(self._lives.keys(State.PRESENT)) - {int(key) for key in cast.reunited}
         n_views = dict(zip(cast.keys, supporting[:k].tolist(), strict=True))
-        changes = self._lives.update(captured_ns, n_views, arrivals, doubted)
+        changes = self._lives.update(captured_ns, n_views, arrivals, self._doubted(cast, seen))
         rows = {key: m for m, key in enumerate((*cast.keys, *changes.arrived))}
         for key in changes.arrived:
             if key not in self._people:
@@ -225,7 +274,7 @@ class Crowd:
         }
         n = self._tree.n_shown
         places = {key: fused.joints_m[rows[key], :n] for key in self._lives.followed if key in rows}
-        self._lives.part_doubles(captured_ns, places)
+        self._part_doubles(captured_ns, places, self._doubles(cast, seen))
         for key in self._people.keys() - set(self._lives.keys()):
             del self._people[key]
         shown = [
@@ -233,6 +282,12 @@ class Crowd:
             for key in self._lives.keys(State.PRESENT)
         ]
         return sorted(shown, key=lambda each: each.is_predicted)[:MAX_PEOPLE]
+
+    def _part_doubles(self, captured_ns: int, places: dict[int, F64], doubled: set[tuple[int, int]]) -> None:
+        """Drop who is there twice; the other one is placed anew at the next tick, by the views of both."""
+        gone = set(self._lives.part_doubles(captured_ns, places, doubled))
+        parted = [pair for pair in doubled if len(gone & {*pair}) == 1]
+        self._misplaced = {key for pair in parted for key in pair} - gone
 
     @staticmethod
     def _arrivals(cast: _Cast, supporting: Ints) -> list[Arrival]:

@@ -15,11 +15,10 @@ from math import isnan
 import numpy as np
 import numpy.typing as npt
 
-from nodes.stages.evidence import chance_misfit
+from nodes.stages.evidence import SURE_VIEWS, chance_misfit
 
 F64 = npt.NDArray[np.float64]
 
-SURE_VIEWS = 3  # so many that agree better than by chance show that somebody is there
 SEEN_OF_LAST = (3, 5)  # ticks with two views, of so many
 IN_A_ROW = 10  # ticks with the only view there is
 PROVEN = 10  # ticks with two views, after which one view is enough to live on: strangers agree by chance with one
@@ -40,7 +39,7 @@ class State(Enum):
 class Arrival:
     """A newcomer of this tick; n_views, unrivalled, misfit, crowd: see `Newcomers`.
 
-    reunited: key of the dormant life that it continues, None for somebody new.
+    reunited: key of the life that it continues, dormant or of a place that was a guess, None for somebody new.
     """
 
     n_views: int
@@ -156,26 +155,34 @@ class Lives:
 
         doubted: keys of those followed whose views may be theirs by chance, see `Evidence.doubted`.
         """
+        come_anew = {arrival.reunited for arrival in arrivals}
         for key in self.followed:
-            self._lives[key].take(captured_ns, n_views.get(key, 0), key in doubted)
+            if key not in come_anew:
+                self._lives[key].take(captured_ns, n_views.get(key, 0), key in doubted)
         arrived = tuple(self._arrive(captured_ns, arrival) for arrival in arrivals)
         gone = tuple(key for key in self.keys() if self._has_ended(captured_ns, self._lives[key]))
         self._drop(gone)
         return Changes(arrived, gone)
 
-    def part_doubles(self, captured_ns: int, joints_m: Mapping[int, F64]) -> tuple[int, ...]:
-        """Drop the younger of two who have been on top of each other for too long; keys of those dropped.
+    def part_doubles(
+        self, captured_ns: int, joints_m: Mapping[int, F64], doubles: Container[tuple[int, int]] = ()
+    ) -> tuple[int, ...]:
+        """Drop the lesser of two who have been on top of each other or one person for too long; keys of those dropped.
 
-        joints_m: where each of the followed is now, (J, 3), NaN where unknown.
+        joints_m: where each of the followed is now, (J, 3), NaN where unknown. doubles: pairs of keys, older and
+        younger, whose views are one person's, see `evidence.doubles`; somebody who is not proven goes at once.
         """
         since: dict[tuple[int, int], int] = {}
         gone = []
         for older, younger in combinations([key for key in self.followed if key in joints_m], 2):
-            if _mean_distance_m(joints_m[older], joints_m[younger]) < TOO_CLOSE_M:
+            is_double = (older, younger) in doubles
+            if is_double or _mean_distance_m(joints_m[older], joints_m[younger]) < TOO_CLOSE_M:
                 began_ns = self._close_since_ns.get((older, younger), captured_ns)
                 since[older, younger] = began_ns
-                if captured_ns - began_ns > TOO_CLOSE_NS:
-                    gone.append(self._lesser(older, younger))
+                lesser = self._lesser(older, younger)
+                is_proven = self._lives[lesser].n_proofs >= PROVEN
+                if captured_ns - began_ns > TOO_CLOSE_NS or (is_double and not is_proven):
+                    gone.append(lesser)
         self._close_since_ns = since
         self._drop(gone)
         return tuple(dict.fromkeys(gone))
@@ -193,14 +200,13 @@ class Lives:
     def _arrive(self, captured_ns: int, arrival: Arrival) -> int:
         if arrival.reunited is not None:
             life = self._lives[arrival.reunited]
-            life.state = State.PRESENT
-            life.take(captured_ns, arrival.n_views, arrival.is_doubted)
-            return life.key
-        self._n_keys += 1
-        life = Life(self._n_keys, State.TENTATIVE, captured_ns, captured_ns, alone=isnan(arrival.misfit))
+            life.state = State.PRESENT if life.person_id is not None else State.TENTATIVE
+        else:
+            self._n_keys += 1
+            life = Life(self._n_keys, State.TENTATIVE, captured_ns, captured_ns, alone=isnan(arrival.misfit))
+            self._lives[life.key] = life
         life.take(captured_ns, arrival.n_views, arrival.is_doubted)
-        self._lives[life.key] = life
-        if arrival.is_sure:
+        if arrival.is_sure and life.state is State.TENTATIVE:
             self._show(life)
         return life.key
 

@@ -205,7 +205,8 @@ class Monitor:
         if recorder is None or not recorder.path:
             return ""
         lost = f", {recorder.lost} messages lost" if recorder.lost else ""
-        return f"{recorder.path}: {recorder.messages} messages, {recorder.bytes / 1e6:.1f} MB{lost} ({recorder.state})"
+        ending = {"stopped": "", "failed": " (it ended early)"}.get(recorder.state, " (cut; it opens as it is)")
+        return f"{recorder.path}: {recorder.messages} messages, {recorder.bytes / 1e6:.1f} MB{lost}{ending}"
 
     def _videos(self) -> str:
         """How many pictures were written, and how many could not be."""

@@ -85,7 +85,6 @@ def prepare_replay(session: Path, play: tuple[str, ...], hub_port: int | None) -
         inner=inner,
         outer=outer,
         told_hub=(inner, outer),
-        by_hand=frozenset(config.cameras),
         recordings=config.recording.folder,
         session=_short(session),
         play=play,
