@@ -10,9 +10,11 @@ from nodes.stages import between_kernel
 from nodes.stages.body_tree import BodyTree
 from nodes.stages.evidence import weigh
 from nodes.stages.fuse import Fuser, Seen
+from nodes.stages.lifting import warm_up_lifting
 from nodes.stages.matching import Detected, Predicted, match_tracks
 from nodes.stages.newcomers import find_newcomers
 from nodes.stages.people import Person, known_of
+from nodes.stages.person_problem import Lengths
 from nodes.stages.sides import sides_of
 from nodes.stages.swaps import repair_swaps
 
@@ -41,5 +43,7 @@ def warm_up_solver(fuser: Fuser, smoothing: Smoothing, tree: BodyTree) -> None:
     shape = (1, len(fuser.arrays.K), tree.n_shown)
     triangulate_kernel.undistort(fuser.arrays.K, fuser.arrays.dist8, np.zeros((shape[1], 1, 2)))
     nothing = Seen(np.full((*shape, 2), np.nan), np.zeros(shape), np.ones(shape[:2]))
-    fused = fuser.fuse(nothing, known_of([None], 0, tree))
+    known = known_of([None], 0, tree)
+    warm_up_lifting(known.expected, Lengths(known.length_m, known.length_information), shape)
+    fused = fuser.fuse(nothing, known)
     Person(smoothing, tree).take(0, fused, fused, 0, was_shown=True)
