@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 from lifter.skeleton import DIFFER, LIMB_JOINTS, Skeleton
 
+Ints = npt.NDArray[np.int64]
+
 # The target's joint names, and what they are the middle of; the first line whose joints the source has is taken.
 # body17's pelvis and thorax are middles by definition, also where a source has joints of these names elsewhere.
 BODY17_RULES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -54,8 +56,8 @@ def derive_known(
     if source == target:
         return x, c
     first, second, had = _pairs(source, target)
-    out = np.where(had[:, None], (x[..., first, :] + x[..., second, :]) / 2, np.nan)
-    sure = np.where(had, np.minimum(c[..., first], c[..., second]), 0.0)
+    out = np.where(had[:, None], (x.take(first, axis=-2) + x.take(second, axis=-2)) / 2, np.nan)
+    sure = np.where(had, np.minimum(c.take(first, axis=-1), c.take(second, axis=-1)), 0.0)
     return out, np.where(np.isfinite(out).all(-1), sure, 0.0)
 
 
@@ -66,11 +68,12 @@ def _lacking(source: Skeleton, target: Skeleton) -> tuple[str, ...]:
 
 
 @functools.cache
-def _pairs(source: Skeleton, target: Skeleton) -> tuple[list[int], list[int], npt.NDArray[np.bool_]]:
+def _pairs(source: Skeleton, target: Skeleton) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
     """Per joint of the target: the two source joints whose middle it is (twice the same for a copy), if any."""
     parts = [_parts(joint, source, target) for joint in target.joints]
     indices = [[source.joints.index(name) for name in found] or [0] for found in parts]
-    return [i[0] for i in indices], [i[-1] for i in indices], np.array([bool(found) for found in parts])
+    first, second = np.array([i[0] for i in indices]), np.array([i[-1] for i in indices])
+    return first, second, np.array([bool(found) for found in parts])
 
 
 def _parts(joint: str, source: Skeleton, target: Skeleton) -> tuple[str, ...]:

@@ -67,7 +67,30 @@ class Lifter:
         Raises LifterError on other shapes, and for sequence weights.
         """
         self._must_be("frame", "lift_stream(rays, confidence, up_cam, state) with state = start(rows)")
-        views = self._views(rays, confidence, up_cam)
+        return self.lift_own(*self.own(rays, confidence), up_cam)
+
+    def own(self, rays: npt.ArrayLike, confidence: npt.ArrayLike) -> tuple[F64, F64]:
+        """The 2D of the lifter's own joints, `skeleton`: rays and confidence as `lift` takes them, for `lift_own`.
+
+        Raises LifterError on wrong shapes and on other units.
+        """
+        x, c = np.asarray(rays, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
+        n_joints = len(self.given.joints)
+        told = f"{self.given.name} has {n_joints} joints"
+        if x.ndim != 3 or x.shape[1:] != (n_joints, 2):
+            raise LifterError(f"rays has the shape {x.shape}, expected (N, {n_joints}, 2): {told}")
+        if c.shape != x.shape[:2]:
+            raise LifterError(f"confidence has the shape {c.shape}, expected {x.shape[:2]}, as rays has: {told}")
+        _must_be_rays(x)
+        largest = c.max(initial=0.0, where=c > 1.0)  # NaN compares false
+        if largest > MAX_CONFIDENCE:
+            raise LifterError(f"confidence is {largest:.3g}; it is 0 to 1")
+        return derive_known(x, np.minimum(c, 1.0), self.given, self.skeleton)
+
+    def lift_own(self, rays: F64, confidence: F64, up_cam: npt.ArrayLike | None = None) -> Lifts:
+        """As `lift`, of what `own` gave, or some rows of it."""
+        self._must_be("frame", "lift_stream(rays, confidence, up_cam, state) with state = start(rows)")
+        views = _views(rays, confidence, up_cam)
         return _lifts(views, *self._run({"keypoints": views.keypoints, "context": views.context}))
 
     def start(self, rows: int) -> F32:
@@ -84,7 +107,7 @@ class Lifter:
         if the frame had not been; after a long gap begin the row anew. Frames should follow at `card.rate_hz`.
         """
         self._must_be("sequence", "lift(rays, confidence, up_cam)")
-        views = self._views(rays, confidence, up_cam)
+        views = _views(*self.own(rays, confidence), up_cam)
         wanted = (len(views.valid), *(self.card.state_shape or ()))
         if np.shape(state) != wanted:
             raise LifterError(
@@ -99,23 +122,6 @@ class Lifter:
         if self.kind != kind:
             raise LifterError(f"these weights are a {self.kind} model: use {instead}")
 
-    def _views(self, rays: npt.ArrayLike, confidence: npt.ArrayLike, up_cam: npt.ArrayLike | None) -> Views:
-        """What the network is given. Raises LifterError on wrong shapes and on other units."""
-        x, c = np.asarray(rays, dtype=np.float64), np.asarray(confidence, dtype=np.float64)
-        n_joints = len(self.given.joints)
-        told = f"{self.given.name} has {n_joints} joints"
-        if x.ndim != 3 or x.shape[1:] != (n_joints, 2):
-            raise LifterError(f"rays has the shape {x.shape}, expected (N, {n_joints}, 2): {told}")
-        if c.shape != x.shape[:2]:
-            raise LifterError(f"confidence has the shape {c.shape}, expected {x.shape[:2]}, as rays has: {told}")
-        if up_cam is not None and np.shape(up_cam) not in ((3,), (len(x), 3)):
-            raise LifterError(f"up_cam has the shape {np.shape(up_cam)}, expected (3,) or ({len(x)}, 3)")
-        _must_be_rays(x)
-        largest = c.max(initial=0.0, where=c > 1.0)  # NaN compares false
-        if largest > MAX_CONFIDENCE:
-            raise LifterError(f"confidence is {largest:.3g}; it is 0 to 1")
-        return normalise(*derive_known(x, np.minimum(c, 1.0), self.given, self.skeleton), up_cam)
-
     def _run(self, inputs: dict[str, F32]) -> list[F32]:
         """All outputs, in at most MAX_ROWS rows at a time: TensorRT's engines are built for no more."""
         n = len(inputs["keypoints"])
@@ -124,6 +130,13 @@ class Lifter:
         starts = range(0, max(n, 1), MAX_ROWS)  # no rows at all: one call with none, for the shapes
         parts = [self._session.run(None, {k: x[i : i + MAX_ROWS] for k, x in inputs.items()}) for i in starts]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
+def _views(rays: F64, confidence: F64, up_cam: npt.ArrayLike | None) -> Views:
+    """What the network is given. Raises LifterError on another shape of up_cam."""
+    if up_cam is not None and np.shape(up_cam) not in ((3,), (len(rays), 3)):
+        raise LifterError(f"up_cam has the shape {np.shape(up_cam)}, expected (3,) or ({len(rays)}, 3)")
+    return normalise(rays, confidence, up_cam)
 
 
 def _must_be_rays(rays: F64) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from calibration.synthetic import ring_rig
 from calibration.triangulate import RigArrays
+from calibration.triangulate_kernel import MIN_DEPTH_M
 from lifter.merge import SIGMA_RAY
 from nodes.stages import lifting_kernel as kernel
 from nodes.stages.person_problem import Expected, Lengths
@@ -29,7 +30,7 @@ def scene():
 
 def twin_far_off(rays, expected, sigma, outlier_sigmas, R, centre_m):
     in_cam = np.einsum("cik,mcjk->mcji", R, expected.joints_m[:, None] - centre_m[:, None])
-    depth = np.maximum(in_cam[..., 2], kernel.MIN_DEPTH_M)
+    depth = np.maximum(in_cam[..., 2], MIN_DEPTH_M)
     off = np.linalg.norm(in_cam[..., :2] / depth[..., None] - rays, axis=-1)
     trace = np.einsum("mjii->mj", expected.witness)
     sigma_m = np.sqrt(kernel.LOOSE2 / np.maximum(trace, 1e-9))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from lifter.derive import derive_known
 from lifter.merge import merge
 from lifter.runtime import Lifter
 from nodes.stages import lifting_kernel as kernel
@@ -45,12 +44,19 @@ class Lifting:
     def lift(self, rays: F64, confidence: F64, wanted: Bools, rig: DeliveredRig) -> Lifts:
         """Lift the wanted (M, C) of rays (M, C, J, 2) with confidence (M, C, J), in one batch."""
         m, c = np.nonzero(wanted)
-        lifts = self._lifter.lift(rays[m, c], confidence[m, c], rig.R_cam_world[c, :, 2])
+        rays, confidence = self._own(rays, confidence)
+        lifts = self._lifter.lift_own(rays[m, c], confidence[m, c], rig.R_cam_world[c, :, 2])
         n_joints = lifts.joints_cam_m.shape[1]
         joints = np.full((*wanted.shape, n_joints, 3), np.nan)
         sigma = np.full(joints.shape[:3], np.nan)
         joints[m, c], sigma[m, c] = lifts.joints_cam_m, lifts.sigma_m
-        return Lifts(joints, sigma, *derive_known(rays, confidence, self._lifter.given, self._lifter.skeleton))
+        return Lifts(joints, sigma, rays, confidence)
+
+    def _own(self, rays: F64, confidence: F64) -> tuple[F64, F64]:
+        """The 2D (M, C, L, 2) and its confidence (M, C, L) of the lifter's joints."""
+        people, cameras, joints = confidence.shape
+        x, sure = self._lifter.own(rays.reshape(-1, joints, 2), confidence.reshape(-1, joints))
+        return x.reshape(people, cameras, -1, 2), sure.reshape(people, cameras, -1)
 
     def guess(self, lifts: Lifts, expected: Expected, rig: DeliveredRig) -> Expected:
         """For people of whom nothing was expected, where the lifts together put them."""
