@@ -46,8 +46,9 @@ class HealthLedger:
 
     def reprojection_px_p50(self) -> float:
         """Median over joints, people and the window."""
-        errors = [person.reprojection_px for pose in self._published for person in pose.people]
-        finite = np.concatenate(errors)[np.isfinite(np.concatenate(errors))] if errors else np.array([])
+        errors_px = [person.reprojection_px for pose in self._published for person in pose.people]
+        all_px = np.concatenate(errors_px) if errors_px else np.zeros(0)
+        finite = all_px[np.isfinite(all_px)]
         return float(np.median(finite)) if len(finite) else float("nan")
 
     def camera(self, name: str, inbox: CameraInbox, bus_ns: int, misfit: str) -> CameraInput:
