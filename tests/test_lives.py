@@ -154,6 +154,35 @@ def test_of_two_on_top_of_each_other_the_younger_goes():
     assert story.lives.keys() == (older,)
 
 
+def test_of_two_who_are_one_person_the_younger_goes_at_once_and_later_when_proven():
+    story = Story()
+    (older,) = story.grown_up()
+    (new,) = story.tick({older: 2}, [UNRIVALLED]).arrived
+    apart = {older: np.zeros((17, 3)), new: np.ones((17, 3))}
+    assert story.lives.part_doubles(story.now_ns, apart) == ()
+    assert story.lives.part_doubles(story.now_ns, apart, {(older, new)}) == (new,)
+    (proven,) = story.tick({older: 2}, [UNRIVALLED]).arrived
+    apart[proven] = apart.pop(new)
+    gone: list[tuple[int, ...]] = []
+    for _ in range(22):
+        story.tick({older: 2, proven: 2})
+        gone.append(story.lives.part_doubles(story.now_ns, apart, {(older, proven)} if len(gone) >= 10 else ()))
+    assert gone[:20] == [()] * 20
+    assert gone[20:] == [(proven,), ()]
+
+
+def test_whose_place_was_a_guess_goes_on_where_views_put_him():
+    story = Story()
+    (key,) = story.tick(arrivals=[LONE]).arrived
+    assert story.tick({}, [Arrival(1, False, 0.1, reunited=key)]).arrived == (key,)
+    assert story.lives[key].state is State.TENTATIVE
+    assert story.tick({}, [Arrival(3, True, 0.1, reunited=key)]).arrived == (key,)
+    assert story.lives[key].person_id == 1
+    assert story.tick({}, [Arrival(3, True, 0.1, reunited=key)]).gone == ()
+    assert story.lives[key].person_id == 1
+    assert story.lives[key].n_missed == 0
+
+
 def test_two_who_are_together_for_a_moment_or_unknown_stay_two():
     story = Story()
     keys = story.grown_up(2)
