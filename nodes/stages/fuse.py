@@ -189,11 +189,14 @@ class Fuser:
 
         weight: 0 also for views that are crowded, whose noise is another one.
         """
-        judged = (weight > 0) & ((weight > 0).sum(-1) >= 3)[..., None] & np.isfinite(residual2)
+        seen = weight > 0
+        judged = seen & (seen.sum(-1) >= 3)[..., None] & np.isfinite(residual2)
         if not judged.any():
             return
-        in_sigmas = np.sqrt(residual2[judged] * weight[judged]) * self.noise_scale
-        measured = float(np.median(in_sigmas)) / MEDIAN_OF_UNIT_NOISE
+        in_sigmas = np.sort(np.sqrt(residual2[judged] * weight[judged]) * self.noise_scale)
+        n = len(in_sigmas)
+        median = float(in_sigmas[(n - 1) // 2] + in_sigmas[n // 2]) / 2  # np.median takes five times as long for so few
+        measured = median / MEDIAN_OF_UNIT_NOISE
         self.noise_scale += NOISE_GAIN * (min(max(measured, MIN_NOISE_SCALE), MAX_NOISE_SCALE) - self.noise_scale)
 
 
