@@ -2,7 +2,7 @@
 
 A change of fusion that moves a joint by more than a tenth of a millimetre, or tells people apart otherwise, has to be
 declared: by writing the reference anew with this command, and saying so in tests/data/reference.md. `--record` makes a
-new recording first: the demo, twelve seconds, on a machine that has nothing else to do.
+new recording first: the demo, seven seconds, on a machine that has nothing else to do.
 """
 
 import shutil
@@ -70,7 +70,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         take, new = Path(folder) / "take.mcap", Path(folder) / "new.mcap"
         if "--record" in sys.argv:
-            command = [sys.executable, "run_system.py", "demo", "--headless", "--seconds", "12", "--record", str(take)]
+            command = [sys.executable, "run_system.py", "demo", "--headless", "--seconds", "7", "--record", str(take)]
             subprocess.run(command, check=True)
         else:
             shutil.copy(REFERENCE, take)

@@ -6,6 +6,8 @@ import pytest
 
 from nodes.recorder import Recorder, SteadyClock
 from nodes.sessions.reader import SessionReader
+from nodes.sessions.take import _stamps
+from nodes.wire.errors import WireError
 from nodes.wire.messages import Message, RecorderHealth
 from nodes.wire.topics import envelope
 from tests import messages as make
@@ -112,6 +114,20 @@ def test_gaps_in_the_numbers_of_messages_are_counted(recorder):
     health = recorder.health(T)
     assert health.lost == 2
     assert "2 messages were lost" in health.note
+
+
+@pytest.mark.parametrize("seq", [0, 127, 128, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32])
+@pytest.mark.parametrize("source", ["left", "a" * 31, "a" * 40, "£ã"])
+def test_stamps_are_read_as_the_whole_message_says_them(source, seq):
+    for message in (
+        make.keypoints(source=source, seq=seq),
+        make.pose(source=source, seq=seq),
+        make.camera_health(source, seq),
+    ):
+        body = envelope(message).partition(b"\0")[2]
+        assert _stamps(body, source) == (message.published_ns, seq)
+        with pytest.raises(WireError):
+            _stamps(body, "another")
 
 
 def test_absurd_numbers_are_no_losses(recorder):

@@ -86,7 +86,7 @@ def test_the_mcap_package_reads_it(take):
         summary = reader.get_summary()
         assert summary is not None
         assert summary.statistics is not None
-        assert summary.statistics.message_count == len(found) == 325
+        assert summary.statistics.message_count == len(found) == 315
         assert {schema.encoding for schema in summary.schemas.values()} == {"jsonschema"}
         assert {attachment.name for attachment in reader.iter_attachments()} == {
             "config.yaml",
@@ -415,11 +415,11 @@ def test_times_are_moved_and_nothing_else(take):
 def test_a_replay_is_as_even_as_the_cameras_were_not_in_bursts_as_it_was_logged():
     pace, late_ns = Pace(), 3_600_000 * MS  # the camera's clock is an hour behind
     sent_ns = [make.START_NS + tick * 5 * MS for tick in range(40)]
-    logged_ns = [make.START_NS + late_ns + (tick * 5 // 20 + 1) * 20 * MS for tick in range(40)]
+    logged_ns = [make.START_NS + late_ns + (tick * 5 // 50 + 1) * 50 * MS for tick in range(40)]
     records = [Logged("pose/fusion", log, sent, b"") for sent, log in zip(sent_ns, logged_ns, strict=True)]
     came_ns = [pace.came_ns(record) for record in records]
-    assert set(np.diff(came_ns[4:]).tolist()) == {5 * MS}
-    assert all(0 <= record.log_ns - came <= 20 * MS for record, came in zip(records, came_ns, strict=True))
+    assert set(np.diff(came_ns[10:]).tolist()) == {5 * MS}
+    assert all(0 <= record.log_ns - came <= 50 * MS for record, came in zip(records, came_ns, strict=True))
 
 
 def healthy(began_source: str, began_ns: int) -> FusionHealth:

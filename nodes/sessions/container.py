@@ -8,6 +8,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass, field
+from itertools import chain
 
 import zstandard
 from mcap.data_stream import RecordBuilder
@@ -19,7 +20,6 @@ from mcap.records import (
     ChunkIndex,
     Header,
     McapRecord,
-    MessageIndex,
     Metadata,
     MetadataIndex,
     Schema,
@@ -31,6 +31,7 @@ from nodes.sessions.catalogue import RECORD_HEAD, Catalogue, attachment_index, c
 CHUNK_BYTES = 65_536  # before compression
 CHUNK_NS = 250_000_000  # a chunk holds no longer time than this
 MESSAGE_HEAD = struct.Struct("<BQHIQQ")  # opcode, length, channel, sequence, log and publish time
+INDEX_HEAD = struct.Struct("<BQHI")  # opcode, length, channel, bytes of the entries
 COMPRESSION_LEVEL = 1  # level 3 is 5 % smaller and takes twice the time
 
 
@@ -134,7 +135,7 @@ class ContainerWriter:
             uncompressed_size=len(plain),
         )
         head, offset = _bytes(record), self._found.end
-        indexes = {number: _bytes(MessageIndex(number, entries)) for number, entries in chunk.entries.items()}
+        indexes = {number: _index_bytes(number, entries) for number, entries in chunk.entries.items()}
         self._append(head + b"".join(indexes.values()))
         offsets, at = {}, offset + len(head)
         for channel_id, content in indexes.items():
@@ -180,6 +181,12 @@ def _bytes(record: McapRecord) -> bytes:
     builder = RecordBuilder()
     record.write(builder)
     return content_of(builder)
+
+
+def _index_bytes(channel_id: int, entries: list[tuple[int, int]]) -> bytes:
+    """Where a channel's messages are in a chunk: `mcap.records.MessageIndex`, in a tenth of its time."""
+    values = struct.pack(f"<{2 * len(entries)}Q", *chain.from_iterable(entries))
+    return INDEX_HEAD.pack(Opcode.MESSAGE_INDEX, 6 + len(values), channel_id, len(values)) + values
 
 
 def append_index(file: io.FileIO, found: Catalogue) -> int:

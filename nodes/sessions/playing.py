@@ -12,7 +12,7 @@ from nodes.wire.errors import WireError
 from nodes.wire.messages import TIME_NS, FusionHealth, Keypoints2D
 
 MOST_UNDER_WAY = 500  # messages; queues hold 2000
-RECORDER_TURN_NS = 20_000_000
+RECORDER_TURN_NS = 50_000_000
 SILENT_S = 2.0  # fusion speaks five times a second
 LOOK_FOR_BEGINNING_S = 120.0  # fusion says what it began with in its first word after that
 

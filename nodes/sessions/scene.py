@@ -14,7 +14,7 @@ from nodes.sessions.logged import Logged
 from nodes.wire.errors import WireError
 from nodes.wire.messages import Person3D, Pose3D
 
-EVERY_NS = 100_000_000
+EVERY_NS = 200_000_000
 LINE_LIST = 2  # of foxglove.LinePrimitive
 THICKNESS_M = 0.02
 LIFETIME_NS = 500_000_000
