@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -70,6 +71,7 @@ def _reprocess_npz(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy: threads for tiny matrices only wait for each other
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         print(f'{", ".join(missing)} not installed; this mends it: pip install "livepose3d[fusion]"', file=sys.stderr)
