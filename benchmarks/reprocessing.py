@@ -17,8 +17,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.fusion_cost import FOCAL_PX, FPS, RADIUS_M, SIZE_WH, crowd, ticks
+from benchmarks.fusion_cost import FPS, RADIUS_M, crowd, ticks
 from benchmarks.report import Report, parser
+from benchmarks.scenes import FOCAL_PX, SIZE_WH
 from calibration.synthetic import ring_rig
 from configs.schema import Config
 from nodes.compiling import compile_kernels
@@ -92,6 +93,7 @@ def long_takes(report: Report, folder: Path, minutes: float) -> None:
 
 
 def main() -> int:
+    """Run what was asked for."""
     options = _parser().parse_args()
     compile_kernels(print)
     report = Report("reprocessing: as fast as the machine goes")

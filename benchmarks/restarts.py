@@ -24,9 +24,9 @@ import psutil
 from benchmarks.ports import free_port_pair
 from benchmarks.report import Report, parser, refuse
 from configs.load import load_config
+from nodes.commands.live import demo_config
 from nodes.wire.bus import Subscription, every
 from nodes.wire.messages import FusionHealth, Message, Pose3D
-from nodes.commands.live import demo_config
 
 PROJECT = Path(__file__).parent.parent
 PATIENCE_S = 120.0  # a first run compiles fusion's kernels

@@ -9,6 +9,7 @@ from nodes.hindsight import smoother
 from nodes.hindsight.both import Pair, known_of, pairs_of
 from nodes.hindsight.identities import Survey
 from nodes.hindsight.smoother import smooth
+from nodes.hindsight.smoother_kernel import smooth_paths
 from nodes.hindsight.spool import Spool
 from nodes.hindsight.time_order import by_capture, mirrored, with_silences
 from nodes.wire.messages import CameraHealth, Keypoints2D, Origin, Person3D
@@ -66,7 +67,7 @@ def test_the_smoother_is_the_exact_one():
     measured[[4, 5, 12], 0] = np.nan
     variance, noise2 = rng.uniform(1e-4, 1e-3, (n, 1)), rng.uniform(10, 100, (n, 1))
     F, Q = smoother._steps(np.diff(times(n), prepend=0) * 1e-9)
-    path, path_variance = smoother.smooth_paths(measured, variance, F, Q, noise2, noise2[0])
+    path, path_variance = smooth_paths(measured, variance, F, Q, noise2, noise2[0])
     for axis in range(3):
         exact, exact_variance = by_textbook(F, Q, measured[:, 0, axis], variance[:, 0], noise2[:, 0], noise2[0, 0])
         np.testing.assert_allclose(path[:, 0, axis], exact, atol=1e-6)
@@ -148,7 +149,7 @@ def survey(*rows):
     for tick in range(300):
         people = [
             {
-                number: replace(person(number), joints_m=person().joints_m + np.float32([x + speed * tick, 0, 0]))
+                number: replace(person(number), joints_m=person().joints_m + np.array([x + speed * tick, 0, 0], np.float32))
                 for number, begin, end, x, speed in side
                 if begin <= tick < end
             }
