@@ -149,7 +149,9 @@ def survey(*rows):
     for tick in range(300):
         people = [
             {
-                number: replace(person(number), joints_m=person().joints_m + np.array([x + speed * tick, 0, 0], np.float32))
+                number: replace(
+                    person(number), joints_m=person().joints_m + np.array([x + speed * tick, 0, 0], np.float32)
+                )
                 for number, begin, end, x, speed in side
                 if begin <= tick < end
             }
