@@ -2,8 +2,8 @@
 
 ezc3d writes what stands before the frames; the frames follow as they come, since ezc3d would hold sixteen times
 their size in memory. A marker that is absent has the residual -1; one that is there 0, the format's word for processed,
-as all of ours come out of a filter. (Cameras and sigma are in CSV, Parquet and NPZ: programs disagree about which byte of
-a residual says what.) https://www.c3d.org/HTML/Documents/3ddatafloatingpointformat.htm
+as all of ours come out of a filter. (Cameras and sigma are in CSV, Parquet and NPZ: programs disagree about which byte
+of a residual says what.) https://www.c3d.org/HTML/Documents/3ddatafloatingpointformat.htm
 
 Frame numbers have 16 bits, and ezc3d, as others, reads no further: somebody's longer time goes into several files.
 """
