@@ -10,7 +10,9 @@ from tests.hub import hub
 __all__ = ["hub"]
 
 LIVE_SYSTEM = "tests.live_system"
-LIVE = "live: a whole system against the clock, which needs the machine to itself; set for files that use live_system"
+LIVE = (
+    "live: a whole system against the clock, which needs the machine to itself; also set for files that use live_system"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

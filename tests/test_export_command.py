@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lifter.datasets.neutral import load_neutral
 from nodes.commands import export as command
 from nodes.exporting.formats import FORMATS
 from tests.export_readers import read_bvh, read_trc
 from tests.export_sessions import person, pose, poses_of, save, walker
+from tests.reference import REFERENCE
 
 
 def run(*arguments):
@@ -30,7 +32,7 @@ def session(tmp_path_factory):
 
 
 def test_the_command_knows_the_formats():
-    assert set(command.FORMATS) == set(FORMATS)
+    assert set(command.FORMATS) == {*FORMATS, "keypoints"}  # which are of another kind
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.npz", "a.trc", "a.bvh", "a.glb"])
@@ -213,3 +215,16 @@ def test_a_missing_package_is_named(session, tmp_path, capsys, monkeypatch, name
         monkeypatch.delitem(sys.modules, module, raising=False)
     assert run(session, "--out", tmp_path / name) == 2
     assert 'pip install "livepose3d[export]"' in capsys.readouterr().err
+
+
+def test_keypoints_for_training_are_written_with_the_calibration(tmp_path, capsys):
+    out = tmp_path / "kp.npz"
+    assert run(REFERENCE, "--out", out, "--format", "keypoints") == 0
+    assert "person 1, " in capsys.readouterr().out
+    (recording,) = load_neutral(out)
+    assert recording.rig.names == ("front", "right", "back", "left")
+    assert (recording.confidence > 0).any(axis=(0, 2)).all()
+    assert run(REFERENCE, "--out", out, "--format", "keypoints") == 2
+    assert "exists already" in capsys.readouterr().err
+    assert run(REFERENCE, "--out", tmp_path / "o.npz", "--format", "keypoints", "--person", 77) == 2
+    assert "nobody to write; there is 1" in capsys.readouterr().err

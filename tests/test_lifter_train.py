@@ -189,6 +189,7 @@ def start_two(data, ways, *changes):
 
 
 @pytest.mark.slow
+@pytest.mark.live
 def test_two_processes_train_one_model(data):
     ways = ("published", "label_free")
     process = start_two(data, ways, "steps=20")
@@ -204,6 +205,7 @@ def test_two_processes_train_one_model(data):
 
 
 @pytest.mark.slow
+@pytest.mark.live
 def test_two_processes_stop_together(data):
     process = start_two(data, ["label_free"], "steps=100000", "frames_per_step=8")
     out = data / "label_free"
