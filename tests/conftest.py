@@ -11,8 +11,6 @@ __all__ = ["hub"]
 
 LIVE_SYSTEM = "tests.live_system"
 LIVE = "live: against the clock, needs the machine to itself; set for all tests of files that use live_system"
-    "live: a whole system against the clock, which needs the machine to itself; also set for files that use live_system"
-)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
