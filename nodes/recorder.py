@@ -5,6 +5,7 @@ system tells them (`About`). Without --out it waits until it is asked (`RecordRe
 """
 
 import argparse
+import glob
 import re
 import signal
 import sys
@@ -204,11 +205,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _is_over(out: Path) -> bool:
     """Whether a former life of this process was asked to end the recording; one that was cut goes on."""
-    last, number = out, 2
-    while (later := out.with_name(f"{out.stem}-{number}{out.suffix}")).exists():
-        last, number = later, number + 1
+    if not out.exists():
+        return False
+    lives = [out, *out.parent.glob(f"{glob.escape(out.stem)}-[0-9]*{out.suffix}")]  # some may be of older takes
     try:
-        with SessionReader(last) as session:
+        with SessionReader(max(lives, key=lambda path: path.stat().st_mtime_ns)) as session:
             return not session.is_cut
     except SessionError:
         return False

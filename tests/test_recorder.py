@@ -1,17 +1,18 @@
 """What the recorder does when it is asked, told and left alone. No sockets: those are in test_recorder_crashes."""
 
+import os
 from typing import Any
 
 import pytest
 
-from nodes.recorder import Recorder, SteadyClock
+from nodes.recorder import Recorder, SteadyClock, _is_over
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.take import _stamps
 from nodes.wire.errors import WireError
 from nodes.wire.messages import Message, RecorderHealth
 from nodes.wire.topics import envelope
 from tests import messages as make
-from tests.session_files import MS, about, messages
+from tests.session_files import MS, about, messages, saved
 
 T = make.START_NS
 
@@ -104,6 +105,18 @@ def test_nothing_is_written_over(recorder, tmp_path):
     ask(recorder, "stop")
     assert (tmp_path / "walk.mcap").read_text() == "mine"
     assert (tmp_path / "walk-2.mcap").is_file()
+
+
+def test_a_later_life_goes_on_with_what_was_cut_and_not_with_what_was_ended(tmp_path):
+    out, older = tmp_path / "walk.mcap", saved(tmp_path / "walk-2.mcap")
+    os.utime(older, (1, 1))  # of a take of last week
+    assert not _is_over(out)  # the first life: there is nothing yet
+    saved(out)
+    assert _is_over(out)
+    out.write_bytes(out.read_bytes()[:-500])
+    assert not _is_over(out)
+    saved(tmp_path / "walk-3.mcap")  # the second life was asked to end
+    assert _is_over(out)
 
 
 def test_gaps_in_the_numbers_of_messages_are_counted(recorder):
