@@ -40,7 +40,7 @@ def pipeline_for(
 def live_pipeline(config: Config, rig: CameraRig | None, skeleton: Skeleton | None = None) -> FusionPipeline:
     """The same with the lifter that the configuration asks for. Raises LifterError, too."""
     skeleton = skeleton or SKELETONS[config.detector.skeleton]
-    return pipeline_for(config, rig, skeleton, load_lifter(skeleton) if config.fusion.lift else None)
+    return pipeline_for(config, rig, skeleton, load(skeleton=skeleton) if config.fusion.lift else None)
 
 
 def recorded_pipeline(session: SessionReader) -> FusionPipeline:
@@ -50,17 +50,12 @@ def recorded_pipeline(session: SessionReader) -> FusionPipeline:
     return pipeline_for(config, session.rig(), skeleton, lifter)
 
 
-def load_lifter(skeleton: Skeleton, weights: Path = DEFAULT) -> Lifter:
-    """Raises LifterError."""
-    return load(weights, skeleton=skeleton)
-
-
 def usable_lifter(skeleton: Skeleton, weights: Path = DEFAULT) -> tuple[Lifter | None, str]:
     """The lifter and what it runs on, or None and why not: a recording may be of joints that it does not know."""
     if importlib.util.find_spec("onnxruntime") is None:
         return None, 'none, onnxruntime is not installed: pip install "livepose3d[fusion]"'
     try:
-        lifter = load_lifter(skeleton, weights)
+        lifter = load(weights, skeleton=skeleton)
     except LifterError as error:
         return None, f"none: {error}"
     return lifter, lifter.runs_on

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -94,8 +95,8 @@ def offline(settings: Fusion, fps: float) -> Fusion:
     return settings.model_copy(update={"synchroniser": synchroniser})
 
 
-def load_fusion(path: Path) -> Fusion:
-    """The `fusion:` of a YAML file: a live configuration, or these settings alone. Raises ConfigError."""
+def settings_document(path: Path, expected: str) -> dict[str, Any]:
+    """The keys of a YAML file of settings. expected: what should be in it, for the error. Raises ConfigError."""
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -103,7 +104,13 @@ def load_fusion(path: Path) -> Fusion:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: this is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, dict):
-        raise ConfigError(f"{path}: expected the key `fusion:`, found {type(document).__name__}")
+        raise ConfigError(f"{path}: expected {expected}, found {type(document).__name__}")
+    return document
+
+
+def load_fusion(path: Path) -> Fusion:
+    """The `fusion:` of a YAML file: a live configuration, or these settings alone. Raises ConfigError."""
+    document = settings_document(path, "the key `fusion:`")
     given = document if "fusion" in document or "cameras" in document else {"fusion": document}
     try:
         return _Settings.model_validate({"fusion": given.get("fusion", {})}).fusion

@@ -3,9 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from calibration.rig import CameraRig
@@ -13,7 +11,7 @@ from configs.errors import ConfigError
 from configs.load import explain
 from configs.schema import Config, Fusion, Section
 from lifter.skeleton import Skeleton
-from nodes.reprocess import MIN_GAP_FRAMES, offline
+from nodes.reprocess import MIN_GAP_FRAMES, offline, settings_document
 from nodes.wire.messages import CameraHealth, Keypoints2D
 
 BEGIN_NS = 1_000_000_000  # of recordings that do not say when they were made; a bus's clock at zero has not begun
@@ -65,7 +63,7 @@ def config_of(
 
     fps: of the fastest camera. Raises ConfigError.
     """
-    document = {} if settings is None else _document(settings)
+    document = {} if settings is None else settings_document(settings, "keys such as `fusion:`")
     folder = Path() if settings is None else settings.parent.resolve()
     given = {key: document[key] for key in TAKEN_OVER if key in document}
     try:
@@ -88,15 +86,3 @@ def _waiting(fusion: Fusion, fps: float, slowest_fps: float) -> Fusion:
     fusion = offline(fusion, fps)
     gap_ms = max(fusion.synchroniser.max_gap_ms, MIN_GAP_FRAMES * 1000.0 / slowest_fps)
     return fusion.model_copy(update={"synchroniser": fusion.synchroniser.model_copy(update={"max_gap_ms": gap_ms})})
-
-
-def _document(settings: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(settings.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"settings {settings} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{settings}: this is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(document, dict):
-        raise ConfigError(f"{settings}: expected keys such as `fusion:`, found {type(document).__name__}")
-    return document

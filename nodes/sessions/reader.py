@@ -36,7 +36,6 @@ from nodes.wire.topics import BY_MESSAGE, BY_NAME
 M = TypeVar("M", bound=Message)
 UNREADABLE = (*BROKEN, zstandard.ZstdError)
 MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log and publish time; the data follow
-RIG_FILES = ("rig.toml", "rig.qca.txt", "rig.xml")
 
 
 class SessionReader:
@@ -210,7 +209,7 @@ class SessionReader:
         texts = {index.name: read_attachment(self._file, index).decode() for index in self._found.attachments}
         if CONFIG_FILE not in texts:
             return None
-        rig_name = next((name for name in RIG_FILES if name in texts), "")
+        rig_name = next((name for name in about_files.RIG_ENDINGS.values() if name in texts), "")
         return About(
             captured_ns=0,
             published_ns=0,
