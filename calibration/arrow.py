@@ -67,7 +67,8 @@ def minimise(
 ) -> Solution[State]:
     """Levenberg-Marquardt with the diagonal scaled (Marquardt 1963). Ends when a step gains less than the tolerance.
 
-    tolerance: relative to the cost. progress: called with the step's number and the cost. Never ends worse than it began.
+    tolerance: relative to the cost. progress: called with the step's number and the cost. It never ends worse than it
+    began.
     """
     damping = FIRST_DAMPING
     normal = problem.linearised(state)
