@@ -14,6 +14,11 @@ th:first-child, td:first-child, td.text { text-align: left; }
 img { max-width: 100%; display: block; margin: 0.7em 0; }
 p.note { background: #fff3d6; padding: 0.4em 0.8em; }
 p.small { color: #666; font-size: 0.9em; }
+p.good, p.usable, p.redo, p.unknown { font-size: 1.15em; padding: 0.5em 0.8em; border-left: 6px solid; }
+p.good { background: #e3f4ec; border-color: #009e73; }
+p.usable { background: #fff3d6; border-color: #e69f00; }
+p.redo { background: #fbe3d8; border-color: #d55e00; }
+p.unknown { background: #eeeeee; border-color: #777777; }
 """
 
 
@@ -35,8 +40,12 @@ class Page:
         self._parts.append(f"<h3>{html.escape(text)}</h3>")
 
     def say(self, text: str, kind: str = "") -> None:
-        """A paragraph. kind: note or small."""
+        """A paragraph. kind: note, small, or a verdict's name."""
         self._parts.append(f'<p class="{kind}">{html.escape(text)}</p>' if kind else f"<p>{html.escape(text)}</p>")
+
+    def items(self, texts: Iterable[str]) -> None:
+        """A list with a point before each."""
+        self._parts.append("<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>")
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Cells are text; numbers come formatted."""

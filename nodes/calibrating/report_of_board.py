@@ -1,0 +1,126 @@
+"""The report of a rig that looked at a board: out of what was seen, fitted and left out."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration import coverage
+from calibration.board import CharucoBoard
+from calibration.evidence import CORNERS_TOGETHER, evidence_of, pairs_of
+from calibration.measure import Measures, Spread, measured
+from calibration.rig import CameraRig
+from calibration.sightings import BoardSightings
+from calibration.verdict import Evidence, Judged, judged
+from nodes.calibrating.report import CameraTold, Compared, Figures, Kind, Report, Seen
+
+Array = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+def report_of_board(
+    kind: Kind,
+    rig: CameraRig,
+    board: CharucoBoard,
+    sightings: BoardSightings,
+    held_out: Bools,
+    *,
+    sigma_position_mm: Mapping[str, float] | None = None,
+    sigma_rotation_deg: Mapping[str, float] | None = None,
+    offset_ms: Mapping[str, float] | None = None,
+    compared: Mapping[str, CameraRig] | None = None,
+    shift_px: Array | None = None,
+    found: tuple[Judged, ...] = (),
+    what: str = "",
+    notes: tuple[str, ...] = (),
+) -> Report:
+    """held_out: (T,) instants that took no part in the fit; the headline is theirs alone. found: judged elsewhere.
+
+    sigma and offset: by camera, where a fit told them. compared: other rigs of the same cameras, measured on the same
+    held-out instants, by what they shall be called. shift_px: as of `measured`. Raises CalibrationError as it does.
+    """
+    rig = rig.select(sightings.cameras)
+    whole = measured(rig, board, sightings, shift_px)
+    left_out = _measured_at(rig, board, sightings, held_out, shift_px)
+    fitted = None if held_out.all() else _measured_at(rig, board, sightings, ~held_out, shift_px)
+    sigma = sigma_position_mm or {}, sigma_rotation_deg or {}, offset_ms or {}
+    evidence = _with_fit(evidence_of(rig, sightings, whole, left_out), kind, sigma[0], sigma[1])
+    cameras = {
+        name: replace(
+            _camera(sightings, whole, held_out, c),
+            train=None if fitted is None else _figures(fitted, fitted.cameras[name], c),
+            held_out=_figures(left_out, left_out.cameras[name], c),
+            sigma_position_mm=sigma[0].get(name),
+            sigma_rotation_deg=sigma[1].get(name),
+            offset_ms=sigma[2].get(name),
+        )
+        for c, name in enumerate(sightings.cameras)
+    }
+    others = {name: _measured_at(other, board, sightings, held_out, None) for name, other in (compared or {}).items()}
+    return Report(
+        kind=kind,
+        judgement=judged(evidence, found),
+        rig=rig,
+        cameras=cameras,
+        what=what,
+        board=board,
+        spacing=left_out.spacing,
+        train=None if fitted is None else _figures(fitted, fitted.whole),
+        held_out=_figures(left_out, left_out.whole),
+        pairs=pairs_of(sightings),
+        path_m=_path(whole.points_m),
+        compared={name: Compared(_figures(other, other.whole), other.spacing) for name, other in others.items()},
+        notes=notes,
+    )
+
+
+def _measured_at(
+    rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, instants: Bools, shift_px: Array | None
+) -> Measures:
+    return measured(rig, board, sightings.at(instants), None if shift_px is None else shift_px[:, instants])
+
+
+def _with_fit(
+    evidence: Evidence, kind: Kind, sigma_position_mm: Mapping[str, float], sigma_rotation_deg: Mapping[str, float]
+) -> Evidence:
+    """With what a fit knows; of a mere check, how much of a picture was seen says nothing of the calibration."""
+    cameras = {
+        name: replace(
+            camera,
+            coverage_share=None if kind == "check" else camera.coverage_share,
+            sigma_position_mm=sigma_position_mm.get(name),
+            sigma_rotation_deg=sigma_rotation_deg.get(name),
+        )
+        for name, camera in evidence.cameras.items()
+    }
+    return replace(evidence, cameras=cameras)
+
+
+def _camera(sightings: BoardSightings, whole: Measures, held_out: Bools, c: int) -> CameraTold:
+    seen = sightings.seen[c]  # (T, K)
+    corners_px = sightings.corners_px[c]
+    return CameraTold(
+        frames=int((seen.sum(-1) >= CORNERS_TOGETHER).sum()),
+        coverage_share=coverage.share(corners_px, sightings.sizes_wh[c]),
+        seen=Seen(
+            points_px=corners_px[seen],
+            residual_px=whole.residual_px[c][seen],
+            held_out=np.broadcast_to(held_out[:, None], seen.shape)[seen],
+        ),
+    )
+
+
+def _figures(measures: Measures, spread: Spread, camera: int | None = None) -> Figures:
+    """frames: instants at which the camera (any camera) saw a corner that has a point."""
+    residual_px = measures.residual_px if camera is None else measures.residual_px[camera : camera + 1]
+    instants = np.isfinite(residual_px).all(-1).any((0, 2)).sum()
+    return Figures(int(instants), spread.count, spread.px_p50, spread.px_p95)
+
+
+def _path(points_m: Array) -> Array:
+    """(T, 3) middle of the corners of each instant, NaN where there is none."""
+    known = np.isfinite(points_m).all(-1)
+    count = known.sum(-1)
+    total = np.where(known[..., None], points_m, 0.0).sum(1)
+    return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
