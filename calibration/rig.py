@@ -1,13 +1,15 @@
 """Calibrated cameras and the rig they form: frozen values that refuse to be wrong."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from calibration import pinhole, rigid
+from calibration import lens as lenses
+from calibration import rigid
 from calibration.errors import CalibrationError
+from calibration.lens import Lens
 
 Array = npt.NDArray[np.float64]
 
@@ -17,7 +19,8 @@ class Camera:
     """One calibrated camera.
 
     size_wh: width and height in pixels that K refers to. K: (3, 3) pixels. dist: OpenCV coefficients, 0, 4, 5 or 8 of
-    them. T_cam_world: (4, 4), p_cam = T_cam_world · p_world, metres. Raises CalibrationError on anything else.
+    them; of a fisheye lens 0 or 4 (`fisheye`). T_cam_world: (4, 4), p_cam = T_cam_world · p_world, metres. Raises
+    CalibrationError on anything else.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Camera:
     K: Array
     dist: Array
     T_cam_world: Array
+    lens: Lens = "pinhole"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "K", np.asarray(self.K, dtype=np.float64))
@@ -35,7 +39,7 @@ class Camera:
     @cached_property
     def dist8(self) -> Array:
         """Distortion padded to eight coefficients."""
-        return pinhole.pad_distortion(self.dist)
+        return lenses.pad_distortion(self.lens, self.dist)
 
     @cached_property
     def T_world_cam(self) -> Array:
@@ -44,7 +48,11 @@ class Camera:
 
     def project(self, points_world_m: Array) -> Array:
         """Pixels (..., 2) of world points (..., 3) in metres; NaN behind the camera."""
-        return pinhole.project(self.K, self.dist8, rigid.transform(self.T_cam_world, points_world_m))
+        return lenses.project(self.lens, self.K, self.dist8, rigid.transform(self.T_cam_world, points_world_m))
+
+    def undistort(self, keypoints_px: Array) -> Array:
+        """Ideal normalised coordinates x/z, y/z (..., 2) in the camera frame of pixels (..., 2); NaN stays NaN."""
+        return lenses.undistort(self.lens, self.K, self.dist8, keypoints_px)
 
     def resized(self, size_wh: tuple[int, int]) -> "Camera":
         """The same camera delivering another size; pixel centres are integers, so scaling is about (-0.5, -0.5)."""
@@ -52,7 +60,7 @@ class Camera:
         K = self.K.copy()
         K[:2, :2] *= scale[:, None]
         K[:2, 2] = (self.K[:2, 2] + 0.5) * scale - 0.5
-        return Camera(self.name, size_wh, K, self.dist, self.T_cam_world)
+        return replace(self, size_wh=size_wh, K=K)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ def _refuse_wrong_camera(camera: Camera) -> None:
     if camera.K[1, 0] != 0.0 or not np.allclose(camera.K[2], (0.0, 0.0, 1.0)):
         raise CalibrationError(f"{label}: the matrix must be of the form fx s cx / 0 fy cy / 0 0 1, not {camera.K}")
     try:
-        pinhole.pad_distortion(camera.dist)
+        lenses.pad_distortion(camera.lens, camera.dist)
     except CalibrationError as error:
         raise CalibrationError(f"{label}: {error}") from error
     if not np.isfinite(camera.dist).all():

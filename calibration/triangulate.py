@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration import triangulate_kernel as kernel
+from calibration.fisheye import widest_rad
 from calibration.rig import CameraRig
 
 Array = npt.NDArray[np.float64]
@@ -37,12 +38,16 @@ class Triangulated:
 
 @dataclass(frozen=True)
 class RigArrays:
-    """A rig as arrays for the kernel: K (C, 3, 3), dist8 (C, 8), Ts_cam_world (C, 3, 4), focal_px (C,)."""
+    """A rig as arrays for the kernel: K (C, 3, 3), dist8 (C, 8), Ts_cam_world (C, 3, 4), focal_px (C,).
+
+    fisheye: the widest angle, radians, of each camera (by index) that has a fisheye lens.
+    """
 
     K: Array
     dist8: Array
     Ts_cam_world: Array
     focal_px: Array
+    fisheye: tuple[tuple[int, float], ...] = ()
 
     @staticmethod
     def of(rig: CameraRig) -> "RigArrays":
@@ -51,7 +56,31 @@ class RigArrays:
             dist8=np.stack([camera.dist8 for camera in rig.cameras]),
             Ts_cam_world=np.ascontiguousarray(np.stack([camera.T_cam_world[:3] for camera in rig.cameras])),
             focal_px=np.array([(camera.K[0, 0] + camera.K[1, 1]) / 2 for camera in rig.cameras]),
+            fisheye=tuple(
+                (c, widest_rad(camera.dist8)) for c, camera in enumerate(rig.cameras) if camera.lens == "fisheye"
+            ),
         )
+
+    def rays(self, keypoints_px: Array) -> Array:
+        """Ideal normalised coordinates (C, N, 2) of pixels (C, N, 2), contiguous; not finite where there are none."""
+        rays: Array = kernel.undistort(self.K, self.dist8, keypoints_px)
+        for c, widest in self.fisheye:
+            kernel.undistort_fisheye(self.K[c], self.dist8[c], widest, keypoints_px[c], rays[c])
+        return rays
+
+    def seen_as_pinhole(self) -> Array:
+        """K (C, 3, 3) of pinhole cameras that see as far: without distortion, a fisheye's picture reaches farther."""
+        if not self.fisheye:
+            return self.K
+        K = self.K.copy()
+        for c, widest in self.fisheye:
+            principal = self.K[c, :2, 2]
+            edges_px = np.array([[0.0, principal[1]], [principal[0], 0.0]])
+            rays = np.empty((2, 2))
+            kernel.undistort_fisheye(self.K[c], self.dist8[c], widest, edges_px, rays)
+            reach = np.nan_to_num(np.abs(np.diagonal(rays)), nan=np.tan(widest))
+            K[c, [0, 1], [0, 1]] = principal / reach
+        return K
 
 
 def triangulate(
@@ -77,7 +106,7 @@ def triangulate(
         raise ValueError(f"confidence must be {keypoints_px.shape[:2]}, not {confidence.shape}")
     sigma = sigma_px / REFERENCE_FOCAL_PX
     keypoints = np.ascontiguousarray(keypoints_px, dtype=np.float64)
-    rays = kernel.undistort(rig.K, rig.dist8, keypoints)  # not finite far outside the picture of a strong lens
+    rays = rig.rays(keypoints)  # not finite far outside the picture of a strong lens
     seen = (confidence > min_confidence) & np.isfinite(rays).all(axis=2)
     weight = np.where(seen, (np.clip(confidence, 0.0, 1.0) / sigma) ** 2, 0.0).astype(np.float64)
     by_joint = np.ascontiguousarray(rays.transpose(1, 0, 2)), np.ascontiguousarray(weight.T)

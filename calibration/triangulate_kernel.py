@@ -23,6 +23,7 @@ NEIGHBOURS = 3  # … pairs are drawn among so many neighbours in the list only:
 CLEAR_MAJORITY = 0.6  # … and a point that such a share of them agrees on ends the search; refining does the rest
 FAST = {"reassoc", "contract", "arcp", "nsz"}  # NaN and infinity keep their meaning here
 UNDISTORT_STEPS = 12  # fixed point; 1e-7 of the focal length within the image
+FISHEYE_STEPS = 10  # Newton's method; 1e-12
 REFINE_STEPS = 3
 CONVERGED_M2 = 1e-10  # a step shorter than 10 µm is the last one
 MIN_BODY_JOINTS = 4  # fewer agreed joints say nothing about where the body is
@@ -84,6 +85,28 @@ def undistort(K: Array, dist8: Array, keypoints_px: Array) -> Array:
             ideal[c, j, 0] = x
             ideal[c, j, 1] = y
     return ideal
+
+
+@JIT
+def undistort_fisheye(K: Array, dist8: Array, widest_rad: float, keypoints_px: Array, ideal: Array) -> None:
+    """Put one fisheye camera's ideal coordinates of pixels (J, 2) into ideal (J, 2); twin of lens.undistort."""
+    k1, k2, k3, k4 = dist8[0], dist8[1], dist8[2], dist8[3]
+    for j in range(len(keypoints_px)):
+        y0 = (keypoints_px[j, 1] - K[1, 2]) / K[1, 1]
+        x0 = (keypoints_px[j, 0] - K[0, 2] - K[0, 1] * y0) / K[0, 0]
+        theta_d = math.sqrt(x0 * x0 + y0 * y0)
+        theta = min(theta_d, widest_rad)
+        off = 0.0
+        for _ in range(FISHEYE_STEPS + 1):
+            t2 = theta * theta
+            off = theta * (1 + t2 * (k1 + t2 * (k2 + t2 * (k3 + t2 * k4)))) - theta_d
+            slope = 1 + t2 * (3 * k1 + t2 * (5 * k2 + t2 * (7 * k3 + t2 * 9 * k4)))
+            theta = min(max(theta - off / max(slope, 1e-9), 0.0), widest_rad)
+        scale = math.tan(theta) / theta_d if theta_d > 0.0 else 1.0
+        if not abs(off) <= 1e-9:
+            scale = math.nan
+        ideal[j, 0] = x0 * scale
+        ideal[j, 1] = y0 * scale
 
 
 @INNER

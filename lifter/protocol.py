@@ -109,7 +109,7 @@ def recorded_takes(recordings: Iterable[Recording]) -> Iterator[Take]:
             )
         cameras = recording.rig.cameras
         pixels = recording.keypoints_px.astype(np.float64)
-        rays = np.stack([pinhole.undistort(c.K, c.dist8, pixels[:, i]) for i, c in enumerate(cameras)], axis=1)
+        rays = np.stack([camera.undistort(pixels[:, i]) for i, camera in enumerate(cameras)], axis=1)
         begins = np.flatnonzero(np.diff(recording.chunk)) + 1
         for frames in np.split(np.arange(len(rays)), begins):
             yield Take(

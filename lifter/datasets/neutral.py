@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.errors import CalibrationError
+from calibration.lens import LENSES, Lens, unpadded
 from calibration.rig import Camera, CameraRig
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.joint_names import places_in, recognise
@@ -26,7 +27,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 F32 = npt.NDArray[np.float32]
 
 KEYS = (
-    *("cameras", "K", "dist", "R", "t", "image_size", "fps", "joints", "keypoints2d", "person_id_2d"),
+    *("cameras", "K", "dist", "lens", "R", "t", "image_size", "fps", "joints", "keypoints2d", "person_id_2d"),
     *("gt_joints", "gt3d", "frames", "action", "chunk"),
 )
 
@@ -112,6 +113,8 @@ def save_neutral(recording: Recording, path: str | Path) -> None:
         "chunk": recording.chunk,
         "meta": np.array(json.dumps({"source": recording.name, "skeleton": recording.skeleton.name})),
     }
+    if any(camera.lens == "fisheye" for camera in cameras):
+        arrays["lens"] = np.array([camera.lens for camera in cameras])
     if recording.joints_m is not None:
         arrays |= {"gt_joints": arrays["joints"], "gt3d": recording.joints_m[:, None]}
     temporary = path.with_name(path.name + ".part")
@@ -171,8 +174,24 @@ def _rig(arrays: Arrays) -> CameraRig:
     T_cam_world[:, :3, :3] = geometry["R"]
     T_cam_world[:, :3, 3] = geometry["t"].reshape(len(names), 3)  # some write columns
     sizes_wh = [(int(width), int(height)) for width, height in geometry["image_size"]]
-    each = zip(names, sizes_wh, geometry["K"], geometry["dist"], T_cam_world, strict=True)
+    lenses = lenses_of(arrays, len(names))
+    dist = [unpadded(lens, row.reshape(-1)) for lens, row in zip(lenses, geometry["dist"], strict=True)]
+    each = zip(names, sizes_wh, geometry["K"], dist, T_cam_world, lenses, strict=True)
     return CameraRig(tuple(Camera(*camera) for camera in each))
+
+
+def lenses_of(arrays: Arrays, n_cameras: int) -> list[Lens]:
+    """The lens of each camera: an optional array of names, absent of files with pinhole cameras alone.
+
+    Raises DatasetError for other names or another number of them.
+    """
+    if "lens" not in arrays:
+        return ["pinhole"] * n_cameras
+    told = _names(arrays, "lens")
+    known = [lens for name in told for lens in LENSES if lens == name]
+    if len(told) != n_cameras or len(known) != n_cameras:
+        raise DatasetError(f"lens is {told}; it must be one of {', '.join(LENSES)} for each of {n_cameras} cameras")
+    return known
 
 
 def _skeleton_of_truth(arrays: Arrays) -> Skeleton:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from calibration.pinhole import undistort
 from lifter.datasets.batch import Batch, batch_of
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.recording import Recording
@@ -67,7 +66,7 @@ def _rows(recording: Recording, cameras: int) -> tuple[F64, F64, F64]:
     T, C, J, _ = recording.keypoints_px.shape
     rays, confidence = np.full((T, cameras, J, 2), np.nan), np.zeros((T, cameras, J))
     for i, camera in enumerate(recording.rig.cameras):
-        rays[:, i] = undistort(camera.K, camera.dist8, recording.keypoints_px[:, i].astype(np.float64))
+        rays[:, i] = camera.undistort(recording.keypoints_px[:, i].astype(np.float64))
     confidence[:, :C] = recording.confidence
     truth = np.full((T, J, 3), np.nan) if recording.joints_m is None else recording.joints_m.astype(np.float64)
     return rays, confidence, truth

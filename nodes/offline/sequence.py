@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.errors import CalibrationError
+from calibration.lens import unpadded
 from calibration.rig import Camera, CameraRig
 from lifter.datasets.errors import DatasetError
 from lifter.datasets.joint_names import skeleton_of
+from lifter.datasets.neutral import lenses_of
 from lifter.skeleton import Skeleton
 from nodes.wire.messages import MAX_CAMERAS
 
@@ -30,7 +32,10 @@ I64 = npt.NDArray[np.int64]
 GEOMETRY = {"K": (3, 3), "R": (3, 3), "t": (3,), "image_size": (2,)}  # of each camera
 ROUNDED = 0.005  # of a rotation's entries: two digits
 DISTORTIONS = (0, 4, 5, 8)
-KEYS = ("cameras", "dist", "fps", "joints", "keypoints2d", "frames", "frame_time", "gt_joints", "gt3d", *GEOMETRY)
+KEYS = (
+    *("cameras", "dist", "lens", "fps", "joints", "keypoints2d", "frames", "frame_time", "gt_joints", "gt3d"),
+    *GEOMETRY,
+)
 DEFAULT_FPS = 30.0  # of a file that does not say
 MAX_TIME_S = 4e9  # the year 2096, as on the wire: beyond, it is not seconds
 MAX_NAME = 60  # of a camera, as on the wire
@@ -193,8 +198,10 @@ def _rig(arrays: Arrays, n_cameras: int) -> CameraRig:
     poses = np.tile(np.eye(4), (n_cameras, 1, 1))
     poses[:, :3, :3], poses[:, :3, 3] = _nearest_rotations(geometry["R"]), geometry["t"]
     sizes = np.where(np.isfinite(geometry["image_size"]), geometry["image_size"], 0).tolist()
-    each = zip(cameras, sizes, geometry["K"], dist, poses, strict=True)
-    return CameraRig(tuple(Camera(name, (int(w), int(h)), K, d, pose) for name, (w, h), K, d, pose in each))
+    lenses = lenses_of(arrays, n_cameras)
+    coefficients = [unpadded(lens, row) for lens, row in zip(lenses, dist, strict=True)]
+    each = zip(cameras, sizes, geometry["K"], coefficients, poses, lenses, strict=True)
+    return CameraRig(tuple(Camera(name, (int(w), int(h)), *others) for name, (w, h), *others in each))
 
 
 def _nearest_rotations(R: F64) -> F64:

@@ -1,9 +1,10 @@
 """The calibrated rig as its cameras really deliver their pictures: of another size, or cropped."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
-from calibration import triangulate_kernel
 from calibration.errors import CalibrationError
 from calibration.rig import Camera, CameraRig
 from calibration.triangulate import RigArrays
@@ -49,8 +50,7 @@ class DeliveredRig:
     def rays(self, keypoints_px: F64) -> F64:
         """Undistorted normalised coordinates (C, …, 2) of pixels (C, …, 2), one row per camera of the rig."""
         flat = np.ascontiguousarray(keypoints_px.reshape(len(keypoints_px), -1, 2), dtype=np.float64)
-        rays = triangulate_kernel.undistort(self.arrays.K, self.arrays.dist8, flat)
-        return rays.reshape(keypoints_px.shape)
+        return self.arrays.rays(flat).reshape(keypoints_px.shape)
 
 
 def delivered(camera: Camera, size_wh: tuple[int, ...], crop_offset_px: tuple[float, float] | None) -> Camera:
@@ -62,7 +62,7 @@ def delivered(camera: Camera, size_wh: tuple[int, ...], crop_offset_px: tuple[fl
     if crop_offset_px is not None:
         K = camera.K.copy()
         K[:2, 2] -= crop_offset_px
-        return Camera(camera.name, (width, height), K, camera.dist, camera.T_cam_world)
+        return replace(camera, size_wh=(width, height), K=K)
     aspect, calibrated_aspect = width / height, camera.size_wh[0] / camera.size_wh[1]
     if abs(aspect / calibrated_aspect - 1.0) > SAME_SHAPE:
         raise CalibrationError(

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from calibration import pinhole
+from calibration import lens, pinhole
 from calibration.rig import CameraRig
 from lifter.skeleton import Skeleton
 from nodes.wire.messages import Expected, ExpectedView
@@ -59,27 +59,39 @@ def expect(
 
 @dataclass(frozen=True)
 class _Lenses:
-    """A rig's cameras for arrays (C, points, …): R, t (world to camera), K, dist8 (8, C, 1), size_wh (C, 1, 2)."""
+    """A rig's cameras for arrays (C, points, …): R, t (world to camera), K, dist8 (8, C, 1), size_wh (C, 1, 2).
+
+    fisheye: the indices of cameras with such a lens.
+    """
 
     R: F64
     t: F64
     K: F64
     dist8: F64
     size_wh: F64
+    fisheye: tuple[int, ...]
 
     def cam_m(self, points_m: F64) -> F64:
         """Points (N, 3) in the camera frames (C, N, 3)."""
         return np.asarray(points_m @ self.R.transpose(0, 2, 1) + self.t)
 
     def px(self, cam_m: F64) -> tuple[F64, F64]:
-        """Pixels (C, N, 2), as delivered and as without distortion; NaN for what is not in front."""
+        """Pixels (C, N, 2), as delivered and as without distortion; NaN for what is not in front.
+
+        A fisheye lens has no picture without distortion; what it does not map one to one is NaN already.
+        """
         ideal = cam_m[..., :2] / np.where(cam_m[..., 2:] > MIN_DEPTH_M, cam_m[..., 2:], np.nan)
         K = self.K[:, :2, :2].transpose(0, 2, 1)
         offset = self.K[:, None, :2, 2]
         ideal_px = ideal @ K + offset
-        if not self.dist8.any():
+        if not self.dist8.any() and not self.fisheye:
             return ideal_px, ideal_px
-        return pinhole.distort(self.dist8, ideal) @ K + offset, ideal_px
+        distorted = pinhole.distort(self.dist8, ideal)
+        for c in self.fisheye:
+            distorted[c] = lens.distort("fisheye", self.dist8[:, c, 0], ideal[c])
+        px = distorted @ K + offset
+        ideal_px[list(self.fisheye)] = px[list(self.fisheye)]
+        return px, ideal_px
 
 
 @lru_cache(maxsize=4)
@@ -91,6 +103,7 @@ def _lenses(rig: CameraRig) -> _Lenses:
         K=np.stack([camera.K for camera in rig.cameras]),
         dist8=np.stack([camera.dist8 for camera in rig.cameras], axis=1)[..., None],
         size_wh=np.array([camera.size_wh for camera in rig.cameras], dtype=np.float64)[:, None],
+        fisheye=tuple(c for c, camera in enumerate(rig.cameras) if camera.lens == "fisheye"),
     )
 
 

@@ -90,7 +90,7 @@ def make_scene(rig: RigArrays, detected: Detected, skeleton: Skeleton, min_confi
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     bones = np.array(skeleton.bones, dtype=np.int64).reshape(-1, 2)
     weight, mirror = np.ascontiguousarray(detected.weight(min_confidence)), sides_of(skeleton).mirror
-    return kernel.Scene(rig.Ts_cam_world, rig.K, centres, directions, rays, weight, mirror, bones)
+    return kernel.Scene(rig.Ts_cam_world, rig.seen_as_pinhole(), centres, directions, rays, weight, mirror, bones)
 
 
 def _singles(free: Flags, n_joints: int) -> Newcomers:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from calibration import triangulate_kernel
 from calibration.triangulate import RigArrays
 from configs.schema import Smoothing
 from lifter.skeleton import Skeleton
@@ -41,7 +40,7 @@ def warm_up(rig: RigArrays, skeleton: Skeleton) -> None:
 def warm_up_solver(fuser: Fuser, smoothing: Smoothing, tree: BodyTree) -> None:
     """Run the kernels of the solver and of the filter once, on nobody."""
     shape = (1, len(fuser.arrays.K), tree.n_shown)
-    triangulate_kernel.undistort(fuser.arrays.K, fuser.arrays.dist8, np.zeros((shape[1], 1, 2)))
+    fuser.arrays.rays(np.zeros((shape[1], 1, 2)))
     nothing = Seen(np.full((*shape, 2), np.nan), np.zeros(shape), np.ones(shape[:2]))
     known = known_of([None], 0, tree)
     warm_up_lifting(known.expected, Lengths(known.length_m, known.length_information), shape)

@@ -113,6 +113,7 @@ def truth(clips: ClipSet) -> dict[str, Any]:
     last camera's last frame, and to the end of the loop (`loop_s`) where there is one.
     """
     scene, cameras = clips.scene, clips.rig.cameras
+    dist = np.stack([camera.dist8 for camera in cameras])
     clock_s = np.arange(clips.n_frames) / float(clips.fps)
     frame_time = clock_s[:, None] + np.array(clips.phase_s)
     end_s = max(float(frame_time.max()), float(Fraction(clips.n_frames) / clips.fps))
@@ -120,7 +121,7 @@ def truth(clips: ClipSet) -> dict[str, Any]:
     arrays = {
         "cameras": np.array(clips.rig.names),
         "K": np.stack([camera.K for camera in cameras]),
-        "dist": np.stack([camera.dist8[:5] for camera in cameras]),
+        "dist": dist if dist[:, 5:].any() else dist[:, :5],
         "R": np.stack([camera.T_cam_world[:3, :3] for camera in cameras]),
         "t": np.stack([camera.T_cam_world[:3, 3] for camera in cameras]),
         "image_size": np.array([camera.size_wh for camera in cameras]),
@@ -140,6 +141,8 @@ def truth(clips: ClipSet) -> dict[str, Any]:
             "notes": "gt3d is exact; keypoints2d is its projection at frame_time, hidden joints included",
         }),
     }  # fmt: skip
+    if any(camera.lens == "fisheye" for camera in cameras):
+        arrays["lens"] = np.array([camera.lens for camera in cameras])
     if clips.loops and scene.loop_s is not None:
         arrays["loop_s"] = scene.loop_s
     if scene.board is not None:

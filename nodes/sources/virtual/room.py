@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from calibration import pinhole
 from calibration.rig import Camera
 from nodes.sources.virtual.march import FAR_M, GAMMA, TILE_PX
 from nodes.sources.virtual.scene import Pillar, Scene
@@ -41,13 +40,16 @@ def view_of(camera: Camera, scene: Scene) -> View:
     """Compute the rays, lens distortion included, and draw the room."""
     w, h = camera.size_wh
     grid = np.stack(np.meshgrid(np.arange(w), np.arange(h)), axis=-1).astype(np.float64)
-    normalised = pinhole.undistort(camera.K, camera.dist8, grid)
+    normalised = camera.undistort(grid)
+    dark = ~np.isfinite(normalised).all(axis=-1)  # beyond what the lens sees: nothing is drawn there
+    normalised[dark] = 0.0
     rays = np.concatenate([normalised, np.ones((h, w, 1))], axis=-1) @ camera.T_world_cam[:3, :3].T
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     origin = camera.T_world_cam[:3, 3].copy()
     colour, depth, on_floor = _room(rays, origin, scene.room_half_m)
     for pillar in scene.pillars:
         _draw_pillar(pillar, rays, origin, colour, depth, on_floor)
+    colour[dark], depth[dark], on_floor[dark] = 0.0, 0.0, False
     image = (255 * np.clip(colour, 0, 1) ** GAMMA).astype(np.uint8)
     return View(camera, rays.astype(np.float32), origin, _tile_rays(rays), image, depth.astype(np.float32), on_floor)
 
