@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from calibration import pinhole
 from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
@@ -92,9 +91,7 @@ def triangulated(rig: CameraRig, points_px: Array) -> Array:
     Linear, all views weighted alike (Hartley and Zisserman 12.2, the inhomogeneous form: unlike the homogeneous one it
     does not depend on where the world's origin lies).
     """
-    rays = np.stack(
-        [pinhole.undistort(camera.K, camera.dist8, px) for camera, px in zip(rig.cameras, points_px, strict=True)]
-    )
+    rays = np.stack([camera.undistort(px) for camera, px in zip(rig.cameras, points_px, strict=True)])
     P = np.stack([camera.T_cam_world[:3] for camera in rig.cameras])
     A, b = np.zeros((*rays.shape[1:-1], 3, 3)), np.zeros((*rays.shape[1:-1], 3))
     seen = np.isfinite(rays).all(-1)

@@ -1,91 +1,17 @@
-"""What figures say of a calibration: good, usable or redo, why, and what to do next. In words for a newcomer."""
+"""What figures say of a calibration: good, usable or redo, why, and what to do next."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
-Verdict = Literal["good", "usable", "redo", "unknown"]
-RANK: Mapping[Verdict, int] = {"good": 0, "unknown": 1, "usable": 2, "redo": 3}
+from calibration.limits import BOARD_PX, CHECKS, CULPRIT_SHARE, RANK, SPACING_SHARE, STATURE_M, Limit, Verdict
 
-
-@dataclass(frozen=True)
-class Limit:
-    """Up to `good` (from it on, where more is better) nothing is said; beyond `usable` it must be done again."""
-
-    good: float
-    usable: float
-    more_is_better: bool = False
-
-    def verdict(self, value: float) -> Verdict:
-        sign = -1.0 if self.more_is_better else 1.0
-        if sign * value <= sign * self.good:
-            return "good"
-        return "usable" if sign * value <= sign * self.usable else "redo"
-
-
-# At 1000 px focal length and 3 m, 1 px is 3 mm. Detectors of joints are about 3 px off: below a third of that a
-# calibration adds nothing to their error, above it the calibration is the larger part (0.2 degrees, which is 3.5 px,
-# make 12.7 mm of triangulation error 21.4 mm).
-BOARD_PX = Limit(1.0, 3.0)
-# Held against people the detector's own noise and its view-dependent idea of a joint come on top. Refined real rigs
-# reach 4 to 8 px, rigs that are known to be wrong 12.
-PEOPLE_PX = Limit(8.0, 14.0)
-SPACING_SHARE = Limit(0.005, 0.02)  # 0.5 % of a person of 1.75 m is 9 mm, as a ruler held to the board may err; 2 % 35
-STATURE_M = (1.0, 2.2)  # of somebody who stands upright in the room: outside, the unit or the scale is wrong
-
-CULPRIT_SHARE = 0.5  # without a camera that is wrong, the others agree at least so much better
-
-
-@dataclass(frozen=True)
-class Check:
-    """A figure of a camera (a field of CameraEvidence), its limit, what is said of it, and what is to be done."""
-
-    figure: str
-    limit: Limit
-    said: str
-    advice: str
-
-
-CHECKS = (
-    Check(  # Zhang (2000), figure 3: errors fall until about 10 views; 5 fix the nine numbers of a lens, hardly more
-        "frames",
-        Limit(15, 5, more_is_better=True),
-        "{name} saw the board in {value:.0f} frames (good: from {good:g})",
-        "show the board longer to {name}",
-    ),
-    Check(  # each fixes the camera's pose once, 15 average what is wrong with one
-        "instants",
-        Limit(15, 5, more_is_better=True),
-        "{name} saw the board at {value:.0f} moments together with another camera (good: from {good:g})",
-        "show the board longer where {name} and another camera see it at once",
-    ),
-    Check(  # a lens is known where something was seen; too little alone never makes it useless
-        "coverage_share",
-        Limit(0.4, 0.0, more_is_better=True),
-        "{name} saw the board in {value:.0%} of its picture (good: from {good:.0%})",
-        "carry the board through the whole picture of {name}, also along its borders and into its corners",
-    ),
-    Check(  # depth errs by 1 / sin of it: 3 times what the pixels are worth, 7 times
-        "angle_deg",
-        Limit(20.0, 8.0, more_is_better=True),
-        "{name} looks from nearly the same side as the others, {value:.0f} degrees apart (good: from {good:g})",
-        "move {name} farther from the other cameras: depth is known from the angle between them",
-    ),
-    Check(  # 5 mm at 3 m are 1.7 px
-        "sigma_position_mm",
-        Limit(5.0, 20.0),
-        "the place of {name} is known to {value:.1f} mm (good: up to {good:g})",
-        "bring the board nearer to {name} and tilt it more",
-    ),
-    Check(  # 1.7 px and 5 px
-        "sigma_rotation_deg",
-        Limit(0.1, 0.3),
-        "the direction of {name} is known to {value:.2f} degrees (good: up to {good:g})",
-        "bring the board nearer to {name} and tilt it more",
-    ),
+SHARPER = (
+    "fix the cameras so that nothing can move them, switch autofocus off, add light so that the board is sharp while "
+    "it moves, keep the board stiff and flat, and calibrate again: {names}"
 )
+UNITS_M = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254, "feet": 0.3048}
 
 
 @dataclass(frozen=True)
@@ -110,7 +36,10 @@ class CameraEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of the whole. px: as of a camera. pairs: instants that two cameras share, by their names."""
+    """Of the whole. px: as of a camera. pairs: instants that two cameras share.
+
+    what: was looked at, in words. px_advice: against a large px, with {names}.
+    """
 
     cameras: Mapping[str, CameraEvidence]
     px: float | None = None
@@ -119,11 +48,23 @@ class Evidence:
     spacing_mm: float | None = None
     pairs: Mapping[tuple[str, str], int] | None = None
     stature_m: float | None = None
+    what: str = "the board"
+    px_advice: str = SHARPER
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found. advice: with {names} where the cameras are to be named that it holds for."""
+
+    verdict: Verdict
+    reason: str
+    advice: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """reasons: what speaks against it, with values. advice: what to do, the most useful first."""
+    """reasons: what speaks against it, with values. advice: what to do. The worst comes first."""
 
     verdict: Verdict
     reasons: tuple[str, ...] = ()
@@ -142,17 +83,24 @@ class Judgement:
         return self.whole.verdict
 
 
-def judged(evidence: Evidence, found: tuple[Judged, ...] = ()) -> Judgement:
-    """The whole is as bad as its worst camera, its scale, and what else was `found`."""
+def judged(evidence: Evidence, found: Iterable[Finding] = ()) -> Judgement:
+    """The whole is as bad as its worst camera, its scale, and what else was `found`. A finding may name a camera."""
+    found = list(found)
     wrong = culprit(evidence)
     islands = _islands(evidence)
     cameras = {
-        name: _camera(name, camera, evidence, wrong, name in islands) for name, camera in evidence.cameras.items()
+        name: [
+            *(finding for finding in found if finding.name == name),
+            *_camera(name, camera, evidence, wrong, name in islands),
+        ]
+        for name, camera in evidence.cameras.items()
     }
-    whole = _worst([*found, *_scale(evidence), *cameras.values()])
-    if whole.verdict == "unknown" and any(camera.verdict != "unknown" for camera in cameras.values()):
+    of_all = [finding for finding in found if finding.name not in cameras]
+    whole = _summed([*of_all, *_scale(evidence), *(finding for findings in cameras.values() for finding in findings)])
+    told = {name: _summed(findings) for name, findings in cameras.items()}
+    if whole.verdict == "unknown" and any(camera.verdict != "unknown" for camera in told.values()):
         whole = Judged("usable", whole.reasons, whole.advice)
-    return Judgement(whole, cameras)
+    return Judgement(whole, told)
 
 
 def culprit(evidence: Evidence) -> str | None:
@@ -169,70 +117,62 @@ def culprit(evidence: Evidence) -> str | None:
     return first if clearly else None
 
 
-def _camera(name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | None, alone: bool) -> Judged:
+def _camera(name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | None, alone: bool) -> list[Finding]:
+    what = evidence.what
     if alone:
-        return Judged(
-            "redo",
-            (f"{name} never sees the board together with the other cameras",),
-            (f"hold the board where {name} and another camera both see it, at many places, for 20 seconds",),
-        )
+        told = f"{name} never sees {what} together with the other cameras"
+        todo = f"for 20 seconds, have {what} at many places where another camera sees it together with {{names}}"
+        return [Finding("redo", told, todo, name)]
     if camera.px is not None and np.isnan(camera.px):
-        return Judged(
-            "unknown", (f"{name} saw nothing together with another camera",), (f"record again, in front of {name} too",)
-        )
+        told = f"{name} saw nothing together with another camera"
+        return [Finding("unknown", told, "record again, also in front of {names}", name)]
     if name == wrong:
-        return Judged(
-            evidence.px_limit.verdict(max(evidence.px or 0.0, camera.px or 0.0)),
-            (
-                f"{name} disagrees with all others: it is {_px(camera.px)} off, and without it the others agree to "
-                f"{_px(camera.px_without)}",
-            ),
-            (f"{name} was moved, or its zoom, focus or picture size was changed: calibrate it again",),
+        verdict = evidence.px_limit.verdict(max(evidence.px or 0.0, camera.px or 0.0))
+        told = (
+            f"{name} disagrees with all others: what it sees lies {_px(camera.px)} from where it should, and without "
+            f"it the others agree to {_px(camera.px_without)}"
         )
-    return _worst([*_pixels(name, camera, evidence, wrong), *_checked(name, camera)])
+        todo = "it was moved, or its zoom, focus or picture size was changed: calibrate it again: {names}"
+        return [Finding(verdict, told, todo, name)]
+    px = camera.px if wrong is None else evidence.cameras[wrong].px_without  # not blamed for the one that is wrong
+    return [*_pixels(name, px, evidence), *_checked(name, camera, what)]
 
 
-def _pixels(name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | None) -> list[Judged]:
-    """A camera is not blamed for the one that is wrong."""
-    px = camera.px if wrong is None else evidence.cameras[wrong].px_without
-    if px is None:
+def _pixels(name: str, px: float | None, evidence: Evidence) -> list[Finding]:
+    if px is None or np.isnan(px):
         return []
-    verdict = evidence.px_limit.verdict(px)
-    return [
-        Judged(
-            verdict,
-            (f"{name}: what it sees lies {_px(px)} from where it should (good: up to {evidence.px_limit.good:g} px)",),
-            (
-                f"for {name}: fix the camera so that nothing can move it, switch autofocus off, add light so that the "
-                "board is sharp while it moves, hold the board stiff and flat, and calibrate again",
-            ),
-        )
-    ]
+    limit = evidence.px_limit
+    told = (
+        f"{name}: what it sees lies {_px(px)} from where it should "
+        f"(at a focal length of 1000 px; good: up to {limit.good:g} px)"
+    )
+    return [Finding(limit.verdict(px), told, evidence.px_advice, name)]
 
 
-def _checked(name: str, camera: CameraEvidence) -> list[Judged]:
+def _checked(name: str, camera: CameraEvidence, what: str) -> list[Finding]:
     """The table's lines of one camera."""
     parts = []
     for check in CHECKS:
         value = getattr(camera, check.figure)
         if value is not None and np.isfinite(value):
-            said = check.said.format(name=name, value=value, good=check.limit.good)
-            parts.append(Judged(check.limit.verdict(value), (said,), (check.advice.format(name=name),)))
+            told = check.said.format(name=name, what=what, value=value, good=check.limit.good)
+            todo = check.advice.format(what=what, names="{names}")
+            parts.append(Finding(check.limit.verdict(value), told, todo, name))
     return parts
 
 
-def _scale(evidence: Evidence) -> list[Judged]:
+def _scale(evidence: Evidence) -> list[Finding]:
     """Is a metre a metre?"""
     parts = []
     if evidence.square_mm is not None and evidence.spacing_mm is not None and np.isfinite(evidence.spacing_mm):
         ratio = evidence.spacing_mm / evidence.square_mm
         told = f"the board's squares come out at {evidence.spacing_mm:.2f} mm instead of {evidence.square_mm:.2f}"
-        parts.append(Judged(SPACING_SHARE.verdict(abs(ratio - 1)), (told,), (_scale_advice(ratio),)))
+        parts.append(Finding(SPACING_SHARE.verdict(abs(ratio - 1)), told, _scale_advice(ratio)))
     if evidence.stature_m is not None and np.isfinite(evidence.stature_m):
         low, high = STATURE_M
         if not low <= evidence.stature_m <= high:
-            told = f"the person would be {evidence.stature_m:.2f} m tall"
-            parts.append(Judged("redo", (told,), (_unit_advice(1.7 / evidence.stature_m),)))
+            told = f"the person would be {evidence.stature_m:.3g} m tall"
+            parts.append(Finding("redo", told, _unit_advice(1.7 / evidence.stature_m)))
     return parts
 
 
@@ -244,8 +184,8 @@ def _scale_advice(ratio: float) -> str:
 
 def _unit_advice(factor: float) -> str:
     """factor: what lengths would have to be multiplied by."""
-    for unit, size in (("millimetres", 0.001), ("centimetres", 0.01), ("inches", 0.0254), ("feet", 0.3048)):
-        if 0.8 < factor / size < 1.25:
+    for unit, size in UNITS_M.items():
+        if 0.75 < factor / size < 1.33:
             return f"the calibration seems to be in {unit}: say so in the file, or convert it to metres"
     return f"if it is right but for its scale, lengths in it have to be multiplied by {factor:.4g}"
 
@@ -264,14 +204,22 @@ def _islands(evidence: Evidence) -> set[str]:
     return set(evidence.cameras) - largest
 
 
-def _worst(parts: list[Judged]) -> Judged:
-    """The worst verdict, with the reasons and advice of all that are not good; what is worst comes first."""
-    bad = sorted((part for part in parts if part.verdict != "good"), key=lambda part: -RANK[part.verdict])
+def _summed(findings: list[Finding]) -> Judged:
+    """The worst verdict, with reasons and advice of all that are not good; the same advice is given once, for all."""
+    bad = sorted((finding for finding in findings if finding.verdict != "good"), key=lambda part: -RANK[part.verdict])
     if not bad:
         return Judged("good")
-    reasons = dict.fromkeys(reason for part in bad for reason in part.reasons)
-    advice = dict.fromkeys(line for part in bad for line in part.advice)
-    return Judged(bad[0].verdict, tuple(reasons), tuple(advice))
+    advice: dict[str, list[str]] = {}
+    for finding in bad:
+        names = advice.setdefault(finding.advice, [])
+        if finding.name not in names:
+            names.append(finding.name)
+    lines = (text.replace("{names}", _joined(names)) for text, names in advice.items() if text)
+    return Judged(bad[0].verdict, tuple(dict.fromkeys(finding.reason for finding in bad)), tuple(lines))
+
+
+def _joined(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _px(value: float | None) -> str:

@@ -12,7 +12,7 @@ from calibration.evidence import CORNERS_TOGETHER, evidence_of, pairs_of
 from calibration.measure import Measures, Spread, measured
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
-from calibration.verdict import Evidence, Judged, judged
+from calibration.verdict import Evidence, Finding, judged
 from nodes.calibrating.report import CameraTold, Compared, Figures, Kind, Report, Seen
 
 Array = npt.NDArray[np.float64]
@@ -31,7 +31,7 @@ def report_of_board(
     offset_ms: Mapping[str, float] | None = None,
     compared: Mapping[str, CameraRig] | None = None,
     shift_px: Array | None = None,
-    found: tuple[Judged, ...] = (),
+    found: tuple[Finding, ...] = (),
     what: str = "",
     notes: tuple[str, ...] = (),
 ) -> Report:

@@ -3,7 +3,8 @@
 import importlib.util
 import math
 
-from calibration.verdict import Judged, Verdict
+from calibration.limits import Verdict
+from calibration.verdict import Judged
 from nodes.calibrating.report import CameraTold, Figures, Report, made_with
 from nodes.report.page import Page
 

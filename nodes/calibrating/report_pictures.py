@@ -131,7 +131,7 @@ def _draw_coverage(axes: Axes, seen: Seen, size_wh: tuple[int, int]) -> None:
     axes.plot(*seen.points_px.T, ".", color="#222222", ms=1.2, alpha=0.5)
     share = coverage.share(seen.points_px, size_wh)
     axes.set_title(f"seen in {share:.0%} of the picture", fontsize=9)
-    bar = axes.figure.colorbar(drawn, ax=axes, fraction=0.04, pad=0.02)
+    bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.55, aspect=14, pad=0.02)
     bar.set_ticks([0, 1, 2], labels=["1", "10", "100"])
     bar.ax.tick_params(labelsize=7)
     bar.set_label("points in a cell", fontsize=7)
@@ -157,7 +157,7 @@ def _draw_residuals(axes: Axes, seen: Seen) -> None:
     lines.set_clim(0, most)
     axes.add_collection(lines)
     axes.scatter(points[:, 0], points[:, 1], c=length, cmap="plasma_r", vmin=0, vmax=most, s=3)
-    bar = axes.figure.colorbar(lines, ax=axes, fraction=0.04, pad=0.02)
+    bar = axes.figure.colorbar(lines, ax=axes, shrink=0.55, aspect=14, pad=0.02)
     bar.ax.tick_params(labelsize=7)
     bar.set_label("px", fontsize=7)
 
