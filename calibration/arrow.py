@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 State = TypeVar("State")
 
 FIRST_DAMPING, LEAST_DAMPING, MOST_DAMPING = 1e-4, 1e-9, 1e9
-CALMER, BOLDER = 4.0, 0.25  # factors of the damping after a step that failed, that succeeded
+CALMER, BOLDER = 5.0, 0.1  # factors of the damping after a step that failed, that succeeded
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def solved(normal: Normal, damping: float) -> tuple[Array, Array]:
     T, L = normal.g_l.shape
     W = normal.H_gl.transpose(1, 0, 2).reshape(G, T * L)
     reduced = W @ eliminated.reshape(T * L, G + 1)
-    step_g = -np.linalg.solve(H_gg - reduced[:, :G], normal.g_g - reduced[:, G])
+    step_g = -np.linalg.solve(H_gg - reduced[:, :G], normal.g_g - reduced[:, G]) if G else np.zeros(0)
     steps_l = -(eliminated[:, :, G] + eliminated[:, :, :G] @ step_g)
     return step_g, steps_l
 
