@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from calibration import rigid
 from calibration.arrow import Normal
 from calibration.lens_jacobian import N_INTRINSICS, Lens, project_with_jacobians
-from calibration.twist import exp_twist, log_twist
+from calibration.twist import exp_twist
 
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -105,9 +104,13 @@ class BoardProblem:
         every = np.arange(self.corners_px.shape[1])
         return np.stack([self._project(state, c, every)[0] for c in range(len(self.lenses))])
 
-    def with_velocity(self, velocity: Array) -> "BoardProblem":
-        """The same with another motion of the board."""
-        return replace(self, velocity=velocity)
+    def projected_px(self, state: BoardState) -> Array:
+        """(C, T, K, 2) where the corners should be seen."""
+        return self.corners_px - self.residual_px(state)
+
+    def at_rest(self) -> "BoardProblem":
+        """The same with a board that stands still within an instant."""
+        return replace(self, velocity=np.zeros_like(self.velocity))
 
     def _columns(self) -> list[npt.NDArray[np.int64]]:
         """Of each camera, where its free unknowns stand among all."""
@@ -193,19 +196,3 @@ def _by_twist(points: Array) -> Array:
     out[..., 2, 0], out[..., 2, 1] = y, -x
     out[..., 0, 3] = out[..., 1, 4] = out[..., 2, 5] = 1.0
     return out
-
-
-def board_motion(Ts_world_board: Array, time_s: Array, widest_s: float) -> Array:
-    """Velocity (T, 6) of the board in its own axes by central differences over neighbours (T,), 0 across wider gaps."""
-    T = len(time_s)
-    velocity = np.zeros((T, 6))
-    for k in range(T):
-        before, after = max(k - 1, 0), min(k + 1, T - 1)
-        if k - before and time_s[k] - time_s[before] > widest_s:
-            before = k
-        if after - k and time_s[after] - time_s[k] > widest_s:
-            after = k
-        if before < after:
-            between = rigid.inverse(Ts_world_board[before]) @ Ts_world_board[after]
-            velocity[k] = log_twist(between[None])[0] / (time_s[after] - time_s[before])
-    return velocity

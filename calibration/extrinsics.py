@@ -149,8 +149,8 @@ def _why_apart(names: Sequence[str], pairs: Sequence[Pair], reached: dict[int, A
             )
         else:
             told.append(
-                f"camera {names[c]!r} saw the board together with {', '.join(bridges)} at up to {most.instants} instants, "
-                f"but no one place of the camera explains more than {most.agree} of them: its picture may be mirrored, "
-                "its clock off, its file swapped with another camera's, or it was moved meanwhile"
+                f"camera {names[c]!r} saw the board together with {', '.join(bridges)} at up to {most.instants} "
+                f"instants, but no one place of the camera explains more than {most.agree} of them: its picture may be "
+                "mirrored, its clock off, its file swapped with another camera's, or it was moved meanwhile"
             )
     return "; ".join(told)

@@ -85,7 +85,7 @@ class IntrinsicsSolution:
 def solve_intrinsics(
     board: CharucoBoard, sightings: CameraSightings, lens_model: Lens = "pinhole", most: int = MOST_PICTURES
 ) -> IntrinsicsSolution:
-    """The camera's intrinsics. Raises CalibrationError that names the camera and the remedy when they cannot be told."""
+    """The camera's intrinsics. Raises CalibrationError with the camera and the remedy when they cannot be told."""
     usable = usable_pictures(board, sightings)
     _refuse_standstill(sightings, usable)
     plane = board.corners_m()[:, :2]
@@ -120,7 +120,7 @@ def usable_pictures(board: CharucoBoard, sightings: CameraSightings) -> I64:
     if len(usable) < LEAST_PICTURES:
         raise CalibrationError(
             f"camera {sightings.camera!r} saw the board well (6 corners or more) in {len(usable)} of "
-            f"{len(sightings.frame)} pictures; {LEAST_PICTURES} are needed and 20 are good: hold it closer, move it more "
+            f"{len(sightings.frame)} pictures; {LEAST_PICTURES} are needed and 20 are good: hold it closer, move it "
             "slowly, with light on it, and check that the board file describes the board in the picture"
         )
     return usable

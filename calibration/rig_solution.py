@@ -1,0 +1,211 @@
+"""The whole rig from one recording of a board: cameras, lenses, clocks and the board's way through the room."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration import arrow, rigid
+from calibration.board import CharucoBoard
+from calibration.board_bundle import INTRINSICS, N_UNKNOWNS, OFFSET, POSE, BoardProblem, BoardState
+from calibration.board_path import board_motion, instant_times
+from calibration.clean_corners import clean
+from calibration.errors import CalibrationError
+from calibration.extrinsics import Pair, board_start, board_views, chained, pairs_of
+from calibration.intrinsics import (
+    SIGMA_SQUARE,
+    Intrinsics,
+    IntrinsicsSolution,
+    free_intrinsics,
+    prior_of,
+    solve_intrinsics,
+)
+from calibration.lens import Lens
+from calibration.rig import Camera, CameraRig
+from calibration.sightings import BoardSightings, CameraSightings
+
+Array = npt.NDArray[np.float64]
+Progress = Callable[[str, float], None]
+
+ROUNDS = 4  # of adjustment, each with the board's motion and the noise as the last one found them
+STEPS = 40
+FIRST_SIGMA_PX = 1.0
+LEAST_SIGMA_PX = 0.1
+RAYLEIGH_MEDIAN = 1.1774  # of the length of a 2D error with unit sigma per axis
+
+
+@dataclass(frozen=True)
+class RigOptions:
+    """lens: of each camera, pinhole where not named. intrinsics: of cameras whose lens is known already; they stay,
+    unless `refine` lets them move with the rest. offsets: let each camera's clock be off by a constant."""
+
+    lens: Mapping[str, Lens] = field(default_factory=dict)
+    intrinsics: Mapping[str, Intrinsics] = field(default_factory=dict)
+    refine: bool = False
+    offsets: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class RigSolution:
+    """What was found; arrays follow sightings.cameras, the world is the first camera's frame.
+
+    rig: with T_cam_world in metres. offset_s: (C,) to be added to the times of each camera's frames. Ts_world_board:
+    (T, 4, 4) at instant_times; known: (T,) where the board was seen. sigma_position_m, sigma_rotation_rad,
+    sigma_offset_s: (C,) one standard deviation from the bundle's covariance, of random errors alone. sigma_px: of a
+    corner, per axis. lenses: how each camera's intrinsics were found, where they were. dropped: corners read wrongly.
+    """
+
+    rig: CameraRig
+    offset_s: Array
+    Ts_world_board: Array
+    known: npt.NDArray[np.bool_]
+    sigma_position_m: Array
+    sigma_rotation_rad: Array
+    sigma_offset_s: Array
+    sigma_px: float
+    pairs: tuple[Pair, ...]
+    lenses: Mapping[str, IntrinsicsSolution]
+    dropped: int
+
+
+def solve_rig(
+    board: CharucoBoard,
+    sightings: BoardSightings,
+    options: RigOptions = RigOptions(),
+    progress: Progress = lambda _what, _share: None,
+) -> RigSolution:
+    """All of it, starting from nothing. Raises CalibrationError that names cameras and remedies."""
+    corners_px, dropped = clean(board.corners_m()[:, :2], sightings.corners_px)
+    sightings = replace(sightings, corners_px=corners_px)
+    lenses, solved = _lenses(board, sightings, options, progress)
+    progress("cameras in pairs", 0.0)
+    views = board_views(board.corners_m(), [each.rays(px) for each, px in zip(lenses, corners_px, strict=True)])
+    pairs = pairs_of(views)
+    Ts_cam_world = chained(sightings.cameras, pairs)
+    Ts_world_board, known = board_start(views, Ts_cam_world)
+    start = BoardState(
+        Ts_cam_world, np.stack([each.vector for each in lenses]), np.zeros(len(lenses)), Ts_world_board[known]
+    )
+    problem = _problem(board, sightings.at(known), lenses, options)
+    state, problem = _adjusted(problem, start, instant_times(sightings)[known], progress)
+    sigma = _sigmas(problem, state)
+    Ts_world_board[known] = state.Ts_world_board
+    return RigSolution(
+        rig=_rig_of(sightings, lenses, state),
+        offset_s=state.offset_s,
+        Ts_world_board=Ts_world_board,
+        known=known,
+        sigma_position_m=np.linalg.norm(sigma[:, 3:6], axis=1),
+        sigma_rotation_rad=np.linalg.norm(sigma[:, :3], axis=1),
+        sigma_offset_s=sigma[:, OFFSET],
+        sigma_px=problem.sigma_px,
+        pairs=tuple(pairs),
+        lenses=solved,
+        dropped=dropped,
+    )
+
+
+def _lenses(
+    board: CharucoBoard, sightings: BoardSightings, options: RigOptions, progress: Progress
+) -> tuple[list[Intrinsics], dict[str, IntrinsicsSolution]]:
+    """Of each camera, given or solved for; all that fail are told of at once."""
+    lenses, solved, faults = [], {}, []
+    for c, name in enumerate(sightings.cameras):
+        progress("lenses", c / len(sightings.cameras))
+        if name in options.intrinsics:
+            lenses.append(_of_size(options.intrinsics[name], sightings.sizes_wh[c]))
+            continue
+        try:
+            solved[name] = solve_intrinsics(board, _of_one(sightings, c), options.lens.get(name, "pinhole"))
+            lenses.append(solved[name].intrinsics)
+        except CalibrationError as error:
+            faults.append(str(error))
+    if faults:
+        raise CalibrationError("\n".join(faults))
+    return lenses, solved
+
+
+def _of_size(known: Intrinsics, size_wh: tuple[int, int]) -> Intrinsics:
+    if known.size_wh != size_wh:
+        raise CalibrationError(
+            f"camera {known.camera!r} delivers {size_wh[0]}x{size_wh[1]}, but its intrinsics are for "
+            f"{known.size_wh[0]}x{known.size_wh[1]}: record at that size, or leave --intrinsics away"
+        )
+    return known
+
+
+def _of_one(sightings: BoardSightings, c: int) -> CameraSightings:
+    there = sightings.frame[c] >= 0
+    return CameraSightings(
+        camera=sightings.cameras[c],
+        size_wh=sightings.sizes_wh[c],
+        captured_s=sightings.captured_s[c, there],
+        frame=sightings.frame[c, there],
+        corners_px=sightings.corners_px[c, there],
+        mirrored=sightings.mirrored[c, there],
+        sync=np.flatnonzero(there),
+    )
+
+
+def _problem(
+    board: CharucoBoard, sightings: BoardSightings, lenses: list[Intrinsics], options: RigOptions
+) -> BoardProblem:
+    C, T = sightings.captured_s.shape
+    free = np.zeros((C, N_UNKNOWNS), dtype=bool)
+    free[1:, POSE] = True
+    free[1:, OFFSET] = options.offsets
+    prior, sigma = np.zeros((C, 12)), np.full((C, 12), np.inf)
+    for c, each in enumerate(lenses):
+        if each.camera not in options.intrinsics or options.refine:
+            free[c, INTRINSICS] = free_intrinsics(each.lens) | (each.vector != 0)
+        prior[c], sigma[c] = prior_of(each.size_wh, each.lens)
+    return BoardProblem(
+        board_m=board.corners_m(),
+        corners_px=sightings.corners_px,
+        lenses=tuple(each.lens for each in lenses),
+        free=free,
+        prior=prior,
+        prior_sigma=sigma,
+        time_s=sightings.captured_s - instant_times(sightings),
+        velocity=np.zeros((T, 6)),
+        sigma_px=FIRST_SIGMA_PX,
+        square_sigma=SIGMA_SQUARE,
+    )
+
+
+def _adjusted(
+    problem: BoardProblem, state: BoardState, time_s: Array, progress: Progress
+) -> tuple[BoardState, BoardProblem]:
+    """Rounds of adjustment; without times (NaN) the board is taken to stand still within an instant."""
+    for turn in range(ROUNDS):
+        progress("the bundle", turn / ROUNDS)
+        if turn:
+            off_px = np.linalg.norm(problem.residual_px(state), axis=-1)
+            sigma_px = max(float(np.nanmedian(off_px)) / RAYLEIGH_MEDIAN, LEAST_SIGMA_PX)
+            velocity = board_motion(state.Ts_world_board, time_s)
+            problem = replace(problem, sigma_px=sigma_px, velocity=velocity)
+        state = arrow.minimise(problem, state, iterations=STEPS).state
+    progress("the bundle", 1.0)
+    return state, problem
+
+
+def _sigmas(problem: BoardProblem, state: BoardState) -> Array:
+    """(C, 19) standard deviations of what is free, 0 of the rest."""
+    sigma = np.zeros(problem.free.shape)
+    sigma[problem.free] = np.sqrt(np.maximum(arrow.covariance(problem.linearised(state)).diagonal(), 0.0))
+    return sigma
+
+
+def _rig_of(sightings: BoardSightings, lenses: list[Intrinsics], state: BoardState) -> CameraRig:
+    cameras = []
+    for c, each in enumerate(lenses):
+        found = replace(each, vector=state.intrinsics[c])
+        T = rigid.from_rotation(_orthonormal(state.Ts_cam_world[c, :3, :3]), state.Ts_cam_world[c, :3, 3])
+        cameras.append(Camera(sightings.cameras[c], sightings.sizes_wh[c], found.K, found.dist, T, lens=each.lens))
+    return CameraRig(tuple(cameras))
+
+
+def _orthonormal(R: Array) -> Array:
+    U, _, Vt = np.linalg.svd(R)
+    return np.asarray(U @ Vt)
