@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from calibration import coverage
+from calibration.coverage import coverage_share
 from calibration.measure import Measures, spread_without
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
@@ -42,7 +42,7 @@ def evidence_of(rig: CameraRig, sightings: BoardSightings, whole: Measures, held
             px=held_out.cameras[camera.name].px_p50_at_1000,
             frames=int((sightings.seen[c].sum(-1) >= CORNERS_TOGETHER).sum()),
             instants=int(together[c].sum()),
-            coverage_share=coverage.share(sightings.corners_px[c], camera.size_wh),
+            coverage_share=coverage_share(sightings.corners_px[c], camera.size_wh),
             angle_deg=angle_deg[c],
         )
         if camera.name in without:

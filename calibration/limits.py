@@ -59,7 +59,7 @@ CHECKS = (
     ),
     Check(  # a lens is known where something was seen; too little alone never makes it useless
         "coverage_share",
-        Limit(0.4, 0.0, more_is_better=True),
+        Limit(0.3, 0.0, more_is_better=True),
         "{name} saw {what} in {value:.0%} of its picture (good: from {good:.0%})",
         "carry {what} through the whole picture, also along its borders and into its corners, of {names}",
     ),

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from calibration import coverage
 from calibration.board import CharucoBoard
+from calibration.coverage import coverage_share
 from calibration.evidence import CORNERS_TOGETHER, evidence_of, pairs_of
 from calibration.measure import Measures, Spread, measured
 from calibration.rig import CameraRig
@@ -102,7 +102,7 @@ def _camera(sightings: BoardSightings, whole: Measures, held_out: Bools, c: int)
     corners_px = sightings.corners_px[c]
     return CameraTold(
         frames=int((seen.sum(-1) >= CORNERS_TOGETHER).sum()),
-        coverage_share=coverage.share(corners_px, sightings.sizes_wh[c]),
+        coverage_share=coverage_share(corners_px, sightings.sizes_wh[c]),
         seen=Seen(
             points_px=corners_px[seen],
             residual_px=whole.residual_px[c][seen],

@@ -9,7 +9,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from calibration import coverage, rigid
+from calibration import rigid
+from calibration.coverage import GRID_WH
 from calibration.rig import Camera
 from nodes.calibrating.report import Figures, Report, Seen
 
@@ -123,13 +124,14 @@ def picture_of_camera(seen: Seen, size_wh: tuple[int, int]) -> bytes:
 def _draw_coverage(axes: Axes, seen: Seen, size_wh: tuple[int, int]) -> None:
     """Cells by how often something was seen there; white: never."""
     width, height = size_wh
-    counts = coverage.counts(seen.points_px, size_wh).astype(np.float64)
+    points = seen.points_px + 0.5  # the picture reaches from -0.5
+    counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=GRID_WH[::-1], range=((0, height), (0, width)))
+    share = float((counts > 0).mean())
     counts[counts == 0] = np.nan
     drawn = axes.imshow(np.log10(counts), cmap="YlGnBu", extent=(-0.5, width - 0.5, height - 0.5, -0.5), vmin=0,
                         vmax=max(2.0, float(np.log10(np.nanmax(counts))) if np.isfinite(counts).any() else 2.0),
                         alpha=0.75)  # fmt: skip
     axes.plot(*seen.points_px.T, ".", color="#222222", ms=1.2, alpha=0.5)
-    share = coverage.share(seen.points_px, size_wh)
     axes.set_title(f"seen in {share:.0%} of the picture", fontsize=9)
     bar = axes.figure.colorbar(drawn, ax=axes, shrink=0.55, aspect=14, pad=0.02)
     bar.set_ticks([0, 1, 2], labels=["1", "10", "100"])
