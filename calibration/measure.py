@@ -72,15 +72,17 @@ def measured(rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, shi
     rig = _of(sightings, rig)
     corners_px = sightings.corners_px if shift_px is None else sightings.corners_px - shift_px
     points_m = triangulated(rig, corners_px)
-    residual_px = corners_px - rig.project(points_m)
+    return told_of(rig, board, points_m, corners_px - rig.project(points_m))
+
+
+def told_of(rig: CameraRig, board: CharucoBoard, points_m: Array, residual_px: Array) -> Measures:
+    """The figures of points (T, K, 3) and residuals (C, T, K, 2) of the rig's cameras, wherever they come from."""
     return Measures(
         points_m=points_m,
         residual_px=residual_px,
         instants=int(np.isfinite(points_m).all(-1).any(1).sum()),
         whole=spread_of(rig, residual_px),
-        cameras={
-            name: spread_of(rig.select((name,)), residual_px[c : c + 1]) for c, name in enumerate(sightings.cameras)
-        },
+        cameras={name: spread_of(rig.select((name,)), residual_px[c : c + 1]) for c, name in enumerate(rig.names)},
         spacing=_spacing(board, points_m),
     )
 

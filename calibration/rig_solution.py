@@ -9,7 +9,7 @@ import numpy.typing as npt
 from calibration import arrow, rigid
 from calibration.board import CharucoBoard
 from calibration.board_bundle import INTRINSICS, N_UNKNOWNS, OFFSET, POSE, BoardProblem, BoardState
-from calibration.board_path import board_motion, instant_times
+from calibration.board_path import board_motion, instant_times, vector_of
 from calibration.clean_corners import clean
 from calibration.errors import CalibrationError
 from calibration.extrinsics import Pair, board_start, board_views, chained, pairs_of
@@ -67,6 +67,11 @@ class RigSolution:
     pairs: tuple[Pair, ...]
     lenses: Mapping[str, IntrinsicsSolution]
     dropped: int
+
+    @property
+    def intrinsics(self) -> dict[str, Intrinsics]:
+        """Of each camera, as found."""
+        return {c.name: Intrinsics(c.name, c.size_wh, c.lens, vector_of(c)) for c in self.rig.cameras}
 
 
 def solve_rig(
