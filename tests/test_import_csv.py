@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.rig_file import save_rig
+from calibration.rig_file import load_rig, save_rig
 from lifter.skeleton import HALPE26, MEDIAPIPE33
-from nodes.importing.calibration import read_rig
 from nodes.importing.keypoints_csv import walk
 from tests.import_files import content, fused_m, of_camera, recorded, renamed, run
 
@@ -170,13 +169,13 @@ def test_caliscopes_calibration_with_vectors_unposed_cameras_and_fisheye(tmp_pat
     rig = recorded(MEDIAPIPE33).rig
     path = tmp_path / "camera_array.toml"
     write_camera_array(rig, path)
-    as_read = read_rig(path)
+    as_read = load_rig(path)
     for ours, theirs in zip(as_read.cameras, rig.cameras, strict=True):
         np.testing.assert_allclose(ours.T_cam_world, theirs.T_cam_world, atol=1e-12)
     text = path.read_text()
     unposed = text[: text.rindex("rotation =")]
     path.write_text(unposed)
-    assert read_rig(path).names == ("cam_0", "cam_1")
+    assert load_rig(path).names == ("cam_0", "cam_1")
 
 
 def test_a_long_file_is_read_in_bounded_memory(tmp_path):

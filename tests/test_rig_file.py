@@ -190,13 +190,14 @@ def test_a_missing_key_is_named_with_its_camera(tmp_path, key):
         {"distortions": "none"},
         {"distortions": [float("inf"), 0.0, 0.0, 0.0]},
         {"rotation": [0.1, 0.2]},
-        {"rotation": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]},
+        {"rotation": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]]},
         {"rotation": [float("nan"), 0.0, 0.0]},
         {"rotation": {"x": 0.1}},
         {"translation": [0.0, 0.0]},
         {"translation": [0.0, float("nan"), 1.0]},
         {"translation": "far"},
-        {"fisheye": True},
+        {"fisheye": True, "distortions": [0.0] * 5},
+        {"fisheye": "yes"},
     ],
     ids=lambda change: next(iter(change)),
 )
@@ -234,9 +235,12 @@ def test_what_is_no_toml_is_refused(tmp_path):
 
 def test_a_missing_file_and_an_unknown_kind_are_refused(tmp_path):
     assert "does not exist" in refusal(tmp_path / "rig.toml")
-    assert "does not exist" in refusal(tmp_path)
-    (tmp_path / "rig.json").write_text("{}")
-    assert "not known: give a .toml or a Qualisys .qca.txt" in refusal(tmp_path / "rig.json")
+    assert "neither EasyMocap's two files nor one of OpenCV" in refusal(tmp_path)
+    for name, content in (("rig.json", "{}"), ("rig.txt", "left 1 2 3"), ("rig.bin", "\x00"), ("rig.yml", "a: 1")):
+        (tmp_path / name).write_text(content)
+        assert "known are TOML of anipose, Pose2Sim, FreeMoCap and Caliscope" in refusal(tmp_path / name)
+    (tmp_path / "rig.csv").write_text(" \n")
+    assert "the file is empty" in refusal(tmp_path / "rig.csv")
 
 
 def test_a_rig_in_millimetres_is_refused_until_the_file_says_so(tmp_path):

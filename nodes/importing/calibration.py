@@ -1,36 +1,14 @@
 """The calibration of what is imported: the file that is given, or the one that lies where other programs put it."""
 
 import re
-import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from calibration import rigid
-from calibration.errors import CalibrationError
-from calibration.rig import Camera, CameraRig
-from calibration.rig_file import load_rig
+from calibration.rig import CameraRig
 from nodes.importing.camera_names import usable
 from nodes.sessions.errors import SessionError
 
 FOLDER = re.compile(r"(S\d+_)?calib(ration)?", re.IGNORECASE)  # Pose2Sim's; of a session of several, S00_Calibration
-NEEDED = ("size", "matrix", "distortions", "rotation", "translation")
-
-
-def read_rig(path: Path) -> CameraRig:
-    """The rig of a calibration file, also of Caliscope's camera_array.toml. Raises CalibrationError."""
-    tables = _caliscope(path)
-    if tables is None:
-        return load_rig(path)
-    posed = {key: table for key, table in tables.items() if all(field in table for field in NEEDED)}
-    if not posed:
-        raise CalibrationError(f"{path}: none of its cameras has a place in the room: finish the extrinsic calibration")
-    try:
-        return CameraRig(tuple(_camera(f"cam_{key}", table) for key, table in posed.items()))
-    except (CalibrationError, ValueError, TypeError) as error:
-        raise CalibrationError(f"{path}: {error}") from error
 
 
 def with_names(rig: CameraRig, names: dict[str, str]) -> CameraRig:
@@ -68,33 +46,3 @@ def find_calibration(folder: Path, above: int = 2) -> Path:
 
 def _is_calibration(path: Path) -> bool:
     return path.name.lower().endswith((".toml", ".qca.txt"))
-
-
-def _caliscope(path: Path) -> dict[str, Any] | None:
-    """The tables of a camera_array.toml; None of any other file, whose faults `load_rig` tells."""
-    if path.suffix != ".toml" or not path.is_file():
-        return None
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("cameras")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return None
-    is_theirs = isinstance(tables, dict) and any(
-        isinstance(table, dict) and "matrix" in table for table in tables.values()
-    )
-    return tables if is_theirs else None
-
-
-def _camera(name: str, table: dict[str, Any]) -> Camera:
-    """Rotation (matrix, or rotation vector) and translation are world to camera, in metres."""
-    if table.get("fisheye", False):
-        raise CalibrationError(f"camera {name!r} has fisheye = true, which is not supported: calibrate it as pinhole")
-    rotation = np.array(table["rotation"], dtype=np.float64)
-    R = rotation if rotation.shape == (3, 3) else rigid.rotation_from_rotvec(rotation)
-    width, height = (int(side) for side in table["size"])
-    return Camera(
-        name=name,
-        size_wh=(width, height),
-        K=np.array(table["matrix"], dtype=np.float64),
-        dist=np.array(table["distortions"], dtype=np.float64),
-        T_cam_world=rigid.from_rotation(R, np.array(table["translation"], dtype=np.float64)),
-    )

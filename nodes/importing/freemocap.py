@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from calibration.rig_file import load_rig
 from lifter.skeleton import COCO17, MEDIAPIPE33, Skeleton
-from nodes.importing.calibration import in_session, read_rig
+from nodes.importing.calibration import in_session
 from nodes.importing.camera_names import named
 from nodes.importing.detector_joints import skeleton_called
 from nodes.importing.imported import BEGIN_NS, Given, Imported, config_of
@@ -29,7 +30,7 @@ def import_freemocap(path: Path, given: Given) -> Imported:
     """The recording of a .npy, which is read piece by piece. Raises SessionError, CalibrationError, ConfigError."""
     values = _opened(path)
     calibration = given.calibration or _calibration_of(path)
-    whole = read_rig(calibration)
+    whole = load_rig(calibration)
     places = [f"camera {c}" for c in range(len(values))]
     if not given.names and len(whole.names) != len(values):
         raise SessionError(

@@ -19,8 +19,9 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 
+from calibration.rig_file import load_rig
 from lifter.skeleton import HALPE26, MEDIAPIPE33, Skeleton
-from nodes.importing.calibration import find_calibration, in_session, read_rig
+from nodes.importing.calibration import find_calibration, in_session
 from nodes.importing.camera_names import in_order, matched, named, usable
 from nodes.importing.detector_joints import BY_NAME
 from nodes.importing.imported import BEGIN_NS, Given, Imported, config_of
@@ -72,7 +73,7 @@ def import_csv(path: Path, given: Given) -> Imported:
     """The recording of a CSV file. Raises SessionError, CalibrationError, ConfigError."""
     walked = walk(path)
     calibration = given.calibration or _calibration_of(path)
-    whole = read_rig(calibration)
+    whole = load_rig(calibration)
     ports = in_order(list(walked.cameras))
     if given.names:
         cameras = named(ports, given.names, whole.names, "camera")

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+from calibration.rig_file import load_rig
 from lifter.datasets.errors import DatasetError
-from nodes.importing.calibration import in_session, read_rig, with_names
+from nodes.importing.calibration import in_session, with_names
 from nodes.importing.camera_names import matched, named
 from nodes.importing.imported import Given, Imported, config_of
 from nodes.offline.messages import messages_of, stream_of
@@ -24,7 +25,7 @@ def import_neutral(path: Path, given: Given) -> Imported:
     told: list[str] = []
     rig = sequence.rig
     if given.calibration is not None:
-        whole = read_rig(given.calibration)
+        whole = load_rig(given.calibration)
         ours = rig.names
         pairs = named(ours, given.names, whole.names, "camera") if given.names else matched(ours, whole.names, "camera")
         told = [f"camera {old} is camera {new} of {given.calibration}" for old, new in pairs.items() if old != new]

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from calibration.rig_file import load_rig
 from lifter.skeleton import Skeleton
-from nodes.importing.calibration import find_calibration, in_session, read_rig
+from nodes.importing.calibration import find_calibration, in_session
 from nodes.importing.camera_names import in_order, matched, named, usable
 from nodes.importing.detector_joints import POSE2SIM_WORDS, skeleton_called, skeleton_of_count
 from nodes.importing.imported import BEGIN_NS, Given, Imported, config_of
@@ -52,7 +53,7 @@ def import_openpose(project: Path, given: Given) -> Imported:
     """The recording of a project's folder. Raises SessionError, CalibrationError, ConfigError."""
     parts = {each.folder.name: each for each in map(json_folder, _camera_folders(project))}
     calibration = given.calibration or find_calibration(project, ABOVE)
-    whole = read_rig(calibration)
+    whole = load_rig(calibration)
     found = in_order(list(parts))
     bare = {_bare(name): name for name in found}
     if given.names:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
+from calibration.rig_file import load_rig
 from configs.schema import Config
 from lifter.skeleton import SKELETONS, Skeleton
 from nodes.detect_again import detect_again
 from nodes.fusing import pipeline_for, usable_lifter
-from nodes.importing.calibration import in_session, read_rig
+from nodes.importing.calibration import in_session
 from nodes.importing.camera_names import matched, named, usable
 from nodes.importing.imported import BEGIN_NS, Given, Imported, Messages, config_of
 from nodes.offline.timeline import with_silences
@@ -66,7 +67,7 @@ def _cameras(paths: list[Path], given: Given) -> tuple[CameraRig | None, dict[st
             )
         name = given.names[0] if given.names else stems[0]
         return None, {usable([name])[name]: paths[0]}, []
-    whole = read_rig(given.calibration)
+    whole = load_rig(given.calibration)
     keys = [str(path) for path in paths] if given.names else stems
     by_key = dict(zip(keys, paths, strict=True))
     pairs = named(keys, given.names, whole.names, "video") if given.names else matched(keys, whole.names, "video")
