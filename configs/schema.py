@@ -189,6 +189,17 @@ class People(Section):
     max_sigma_m: PositiveFloat = Field(0.4, description="a joint that is known no better than this is absent")
 
 
+class Drift(Section):
+    """Cameras that move while the system runs. See docs/drift.md."""
+
+    self_repair: bool = Field(
+        False, description="estimate the pose of a camera that has moved anew, from the people seen, and use it again"
+    )
+    learn_s: float = Field(
+        40.0, ge=5, le=3600, description="with somebody in view: what is usual is learnt so long first"
+    )
+
+
 class Fusion(Section):
     """The stages of the fusion node."""
 
@@ -197,6 +208,7 @@ class Fusion(Section):
     triangulation: Triangulation = Triangulation()
     smoothing: Smoothing = Smoothing()
     people: People = People()
+    drift: Drift = Drift()
     predict_to_now: bool = Field(
         False, description="publish beside each pose the people carried on to the moment of sending (topic pose_now)"
     )

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from calibration.rig import Camera, CameraRig
-from calibration.triangulate import RigArrays
 from configs import schema
 from lifter.skeleton import MEDIAPIPE33
-from nodes.stages.calibration_check import CalibrationCheck
+from nodes.stages.delivered import DeliveredRig
 from nodes.stages.pipeline import FusionPipeline
+from nodes.stages.rig_watch import RigWatch
 from tests.crowd import detected
 from tests.keypoints import MS, START_NS, rig_of, stream, truth_m
 
@@ -30,14 +30,14 @@ def misplaced(rig, name, by_cam_m):
 def check(rig, told, seconds=5.0, motion="walk", change=lambda name, t_s, keypoints_px: keypoints_px):
     """Notes over time: a list of (seconds, notes)."""
     rng = np.random.default_rng(0)
-    checking, arrays, told_over_time = CalibrationCheck(rig.names), RigArrays.of(told), []
+    checking, delivered, told_over_time = RigWatch(rig.names, schema.Drift()), DeliveredRig(told, {}), []
     for tick in range(round(30 * seconds)):
         joints_m = truth_m(START_NS + round(tick * 1e9 / 30), motion)
         keypoints_px = rig.project(joints_m) + rng.normal(0, NOISE_PX, (len(rig.names), 1, 33, 2))
         for c, name in enumerate(rig.names):
             keypoints_px[c] = change(name, tick / 30, keypoints_px[c])
-        checking.take(START_NS + round(tick * 1e9 / 30), arrays, detected(told, keypoints_px), joints_m)
-        told_over_time.append((tick / 30, checking.notes))
+        checking.take(START_NS + round(tick * 1e9 / 30), delivered, detected(told, keypoints_px), joints_m)
+        told_over_time.append((tick / 30, dict(checking.notes)))
     return checking, told_over_time
 
 
@@ -96,28 +96,27 @@ def test_a_camera_that_is_put_back_is_forgiven():
 def test_two_people_and_a_limb_that_is_always_wrong_do_not_hide_a_moved_camera():
     rig = rig_of(4)
     told = misplaced(rig, "right", AXES["up"])
-    checking, arrays, rng = CalibrationCheck(rig.names), RigArrays.of(told), np.random.default_rng(0)
+    checking, delivered, rng = RigWatch(rig.names, schema.Drift()), DeliveredRig(told, {}), np.random.default_rng(0)
     for tick in range(0, 150, 3):
         now_ns = START_NS + round(tick * 1e9 / 30)
         joints_m = np.concatenate([truth_m(now_ns), truth_m(now_ns, "demo") + np.array([1.2, 0.5, 0.0])])
         keypoints_px = rig.project(joints_m) + rng.normal(0, NOISE_PX, (4, 2, 33, 2))
         keypoints_px[0, :, 15] += 150.0
         keypoints_px[1] = keypoints_px[1, ::-1]
-        checking.take(now_ns, arrays, detected(told, keypoints_px), joints_m)
+        checking.take(now_ns, delivered, detected(told, keypoints_px), joints_m)
     assert set(checking.notes) == {"right"}
 
 
 def test_nothing_raises_on_nobody_nan_and_absent_cameras():
     rig = rig_of(3)
-    arrays = RigArrays.of(rig)
-    checking = CalibrationCheck(rig.names)
+    delivered, checking = DeliveredRig(rig, {}), RigWatch(rig.names, schema.Drift())
     nobody = np.full((3, 1, 33, 2), np.nan)
     lone = rig.project(truth_m(START_NS))
     lone[1:] = np.nan
     for tick in range(100):
         keypoints_px = (nobody, lone)[tick % 2]
         people_m = (np.full((1, 33, 3), np.nan), np.zeros((0, 33, 3)))[tick % 2]
-        checking.take(START_NS + tick * 200 * MS, arrays, detected(rig, keypoints_px), people_m)
+        checking.take(START_NS + tick * 200 * MS, delivered, detected(rig, keypoints_px), people_m)
     assert checking.notes == {}
 
 

@@ -47,6 +47,24 @@ class DeliveredRig:
                 self.misfits[name] = str(error)
             self._take_over()
 
+    def pose(self, name: str) -> F64:
+        """T_cam_world (4, 4) that a camera is believed to stand at."""
+        return self._calibrated[name].T_cam_world
+
+    def correct(self, name: str, T_cam_world: F64) -> None:
+        """Believe a camera to stand elsewhere from now on."""
+        cameras = self._calibrated.cameras
+        self._calibrated = CameraRig(
+            tuple(replace(each, T_cam_world=T_cam_world) if each.name == name else each for each in cameras)
+        )
+        self._delivered[name] = replace(self._delivered[name], T_cam_world=T_cam_world)
+        self._take_over()
+
+    @property
+    def calibrated(self) -> CameraRig:
+        """The calibration, with what was corrected in it."""
+        return self._calibrated
+
     def rays(self, keypoints_px: F64) -> F64:
         """Undistorted normalised coordinates (C, …, 2) of pixels (C, …, 2), one row per camera of the rig."""
         flat = np.ascontiguousarray(keypoints_px.reshape(len(keypoints_px), -1, 2), dtype=np.float64)

@@ -4,6 +4,7 @@ from collections import deque
 
 import numpy as np
 
+from nodes.stages.rig_watch import Moved
 from nodes.stages.synchroniser import CameraInbox, Tick
 from nodes.wire.messages import CameraInput, Pose3D
 
@@ -51,7 +52,9 @@ class HealthLedger:
         finite = all_px[np.isfinite(all_px)]
         return float(np.median(finite)) if len(finite) else float("nan")
 
-    def camera(self, name: str, inbox: CameraInbox, bus_ns: int, misfit: str) -> CameraInput:
+    def camera(
+        self, name: str, inbox: CameraInbox, bus_ns: int, misfit: str, moved: Moved | None = None
+    ) -> CameraInput:
         """What is to be said of one camera when the bus's clock shows bus_ns."""
         last_ns = inbox.arrivals.last_ns
         age_ns = float("nan") if last_ns is None else max(0, bus_ns - last_ns)
@@ -66,7 +69,11 @@ class HealthLedger:
             frames=inbox.arrivals.frames,
             late=inbox.arrivals.late,
             rejected=dict(inbox.arrivals.rejected),
-            note=self._note(inbox, age_ns, alive, misfit, reason),
+            note=self._note(inbox, age_ns, alive, misfit, reason) or (moved.told if moved else ""),
+            moved_ns=moved.at_ns if moved else 0,
+            moved_deg=float(np.degrees(moved.turn)) if moved else 0.0,
+            moved_mm=1000.0 * moved.way_m if moved else 0.0,
+            repaired=moved is not None and moved.repaired,
         )
 
     @staticmethod

@@ -15,7 +15,6 @@ from configs.schema import Fusion as Settings
 from lifter.runtime import Lifter
 from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import tree_of
-from nodes.stages.calibration_check import CalibrationCheck
 from nodes.stages.crowd import Crowd, Shown
 from nodes.stages.delivered import DeliveredRig
 from nodes.stages.expectation import expect
@@ -23,6 +22,7 @@ from nodes.stages.foresight import MOST_AHEAD_NS, carried_on
 from nodes.stages.fuse import Fuser
 from nodes.stages.health import HealthLedger
 from nodes.stages.matching import Detected
+from nodes.stages.rig_watch import RigWatch
 from nodes.stages.root_relative import root_relative
 from nodes.stages.synchroniser import Synchroniser, Tick
 from nodes.wire.messages import (
@@ -70,7 +70,7 @@ class FusionPipeline:
         self._lifter = lifter
         self._is_nominal = rig is None
         self._set_up(_nominal_rig(cameras, USUAL_SIZE_WH) if rig is None else rig.select(cameras))
-        self._check = CalibrationCheck(cameras)
+        self._watch = RigWatch(cameras, settings.drift)
         self._ledger = HealthLedger()
         self._shown: list[Shown] = []
         self._shown_ns = 0
@@ -149,11 +149,11 @@ class FusionPipeline:
         were dropped unread, and why the last one was.
         """
         bus_ns = self._synchroniser.clock.now_ns + idle_ns
-        odd = self._check.notes
-        inputs = {
-            name: self._ledger.camera(name, inbox, bus_ns, self._delivered.misfits.get(name) or odd.get(name, ""))
-            for name, inbox in self._synchroniser.inboxes.items()
-        }
+        odd, moved = self._watch.notes, self._watch.moved
+        inputs = {}
+        for name, inbox in self._synchroniser.inboxes.items():
+            misfit = self._delivered.misfits.get(name) or odd.get(name, "")
+            inputs[name] = self._ledger.camera(name, inbox, bus_ns, misfit, moved.get(name))
         notes = [f"{name}: {status.note}" for name, status in inputs.items() if status.note]
         notes += [f"{name}: {what}" for name, what in self._strangers.items()]
         notes += [f"{undecodable} messages dropped unread, the last one because: {refusal}"] if refusal else []
@@ -174,6 +174,16 @@ class FusionPipeline:
             began_ns=self._began[1],
         )
 
+    @property
+    def repairs(self) -> int:
+        """How often the calibration was put right so far (`fusion: drift: self_repair`)."""
+        return self._watch.repairs
+
+    @property
+    def rig(self) -> CameraRig:
+        """The calibration as it is believed now."""
+        return self._delivered.calibrated
+
     def _speaks_our_skeleton(self, message: Keypoints2D) -> bool:
         """Whether the joints are those that are fused; a camera that sends others is named."""
         if message.skeleton == self._skeleton.name and message.keypoints_px.shape[1] == len(self._skeleton.joints):
@@ -189,7 +199,7 @@ class FusionPipeline:
         if restarts != self._stream_restarts:
             self._stream_restarts = restarts
             self._crowd.begin_anew()
-            self._check.begin_anew()
+            self._watch.begin_anew()
             self._ledger.begin_anew()
 
     def _set_up(self, rig: CameraRig) -> None:
@@ -210,15 +220,16 @@ class FusionPipeline:
             self._suit_picture(tick)
         self._delivered.adapt(tick.views)
         sees = np.array([name in tick.views and name not in self._delivered.misfits for name in self._cameras])
-        present = sees & [name not in self._check.wrong for name in self._cameras]
+        present = sees & [name not in self._watch.wrong for name in self._cameras]
         detected = self._detected(tick, sees)
         self._shown = self._crowd.tick(tick.captured_ns, _only(detected, present), present)
         self._shown_ns = tick.captured_ns
-        self._check.take(tick.captured_ns, self._delivered.arrays, detected, self._seen_m())
+        if self._watch.due(tick.captured_ns):
+            self._watch.take(tick.captured_ns, self._delivered, detected, *self._seen())
         frame = tick.completed_by
         queue_ns = frame.stages_ns.get("queue", 0)
         odd = {self._cameras[c]: why for c, why in self._crowd.left_out.items()}
-        moved = {name: why for name, why in self._check.notes.items() if name in self._check.wrong}
+        moved = {name: why for name, why in self._watch.notes.items() if name in self._watch.wrong}
         misfits = {name: why[:500] for name, why in self._delivered.misfits.items()}
         pose = Pose3D(
             captured_ns=tick.captured_ns,
@@ -264,10 +275,12 @@ class FusionPipeline:
         keypoints_px[~believed], confidence[~believed] = np.nan, 0.0
         return Detected(self._delivered.rays(keypoints_px), confidence, asked_ids)
 
-    def _seen_m(self) -> npt.NDArray[np.float64]:
-        """(K, J, 3): who was seen at the last tick."""
-        seen = [each.estimate.joints_m for each in self._shown if not each.is_predicted]
-        return np.array(seen).reshape(-1, len(self._skeleton.joints), 3)
+    def _seen(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Joints and their velocities (K, J, 3) of who was seen at the last tick."""
+        seen = [each for each in self._shown if not each.is_predicted]
+        shape = (-1, len(self._skeleton.joints), 3)
+        joints_m = np.array([each.estimate.joints_m for each in seen]).reshape(shape)
+        return joints_m, np.array([each.velocity_m_s for each in seen]).reshape(shape)
 
     def _people(self, shown: Sequence[Shown]) -> tuple[Person3D, ...]:
         return tuple(person for each in shown if (person := self._person(each)) is not None)

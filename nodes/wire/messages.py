@@ -151,7 +151,9 @@ class CameraInput(Record):
     """Fusion about one of its cameras: alive, on time and valid are three facts.
 
     age_ms: since its last frame arrived. skew_ms: how far its newest frame is behind the newest of all (p50). late:
-    frames that came after their tick. rejected: messages refused (`reason → count`).
+    frames that came after their tick. rejected: messages refused (`reason → count`). moved_ns: captured_ns of the first
+    frame after it was moved, 0 when it was not; moved_deg, moved_mm: by about how much; repaired: whether its pose was
+    estimated anew since, and it is used again.
     """
 
     alive: bool = wire(Flag())
@@ -163,6 +165,10 @@ class CameraInput(Record):
     late: int = wire(Integer(0))
     rejected: dict[str, int] = wire(Table(Integer(0)), default_factory=dict)
     note: str = wire(Text(), default="")
+    moved_ns: int = wire(TIME_NS, default=0)
+    moved_deg: float = wire(Real(), default=0.0)
+    moved_mm: float = wire(Real(), default=0.0)
+    repaired: bool = wire(Flag(), default=False)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
