@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from calibration.measure import measured
 from calibration.verdict import Judged, Judgement
 from nodes.calibrating import report_page
 from nodes.calibrating.report import CameraTold, Figures, Report, write_report
@@ -28,7 +29,7 @@ def report() -> Report:
         HELD_OUT,
         sigma_position_mm={"front": 1.5},
         offset_ms={"front": 0.0, "right": -12.5},
-        compared={"before": rig_of()},
+        compared={"before": measured(rig_of(), BOARD, seen.at(HELD_OUT))},
         what="walk <of> the board",
         notes=("The picture of left is dark.",),
     )

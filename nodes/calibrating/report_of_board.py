@@ -29,21 +29,24 @@ def report_of_board(
     sigma_position_mm: Mapping[str, float] | None = None,
     sigma_rotation_deg: Mapping[str, float] | None = None,
     offset_ms: Mapping[str, float] | None = None,
-    compared: Mapping[str, CameraRig] | None = None,
-    shift_px: Array | None = None,
+    compared: Mapping[str, Measures] | None = None,
+    left_out: Measures | None = None,
     found: tuple[Finding, ...] = (),
     what: str = "",
     notes: tuple[str, ...] = (),
 ) -> Report:
     """held_out: (T,) instants that took no part in the fit; the headline is theirs alone. found: judged elsewhere.
 
-    sigma and offset: by camera, where a fit told them. compared: other rigs of the same cameras, measured on the same
-    held-out instants, by what they shall be called. shift_px: as of `measured`. Raises CalibrationError as it does.
+    left_out: measured there with rigs that were not fitted to them, where `rig` was; None: with this one. compared:
+    other rigs of the same cameras, measured on the same instants, by what they shall be called. sigma and offset: by
+    camera, where a fit told them. Raises CalibrationError as `measured` does.
     """
     rig = rig.select(sightings.cameras)
-    whole = measured(rig, board, sightings, shift_px)
-    left_out = _measured_at(rig, board, sightings, held_out, shift_px)
-    fitted = None if held_out.all() else _measured_at(rig, board, sightings, ~held_out, shift_px)
+    whole = measured(rig, board, sightings)
+    fitted: Measures | None = whole
+    if left_out is None:
+        left_out = measured(rig, board, sightings.at(held_out))
+        fitted = None if held_out.all() else measured(rig, board, sightings.at(~held_out))
     sigma = sigma_position_mm or {}, sigma_rotation_deg or {}, offset_ms or {}
     evidence = _with_fit(evidence_of(rig, sightings, whole, left_out), kind, sigma[0], sigma[1])
     cameras = {
@@ -57,7 +60,7 @@ def report_of_board(
         )
         for c, name in enumerate(sightings.cameras)
     }
-    others = {name: _measured_at(other, board, sightings, held_out, None) for name, other in (compared or {}).items()}
+    others = compared or {}
     return Report(
         kind=kind,
         judgement=judged(evidence, found),
@@ -73,12 +76,6 @@ def report_of_board(
         compared={name: Compared(_figures(other, other.whole), other.spacing) for name, other in others.items()},
         notes=notes,
     )
-
-
-def _measured_at(
-    rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, instants: Bools, shift_px: Array | None
-) -> Measures:
-    return measured(rig, board, sightings.at(instants), None if shift_px is None else shift_px[:, instants])
 
 
 def _with_fit(
