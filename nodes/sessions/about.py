@@ -129,10 +129,16 @@ def weights_told(weights: Path = DEFAULT) -> str:
 
 
 def _rig_file(calibration: CameraRig | Path | None) -> tuple[str, str]:
-    """Name and text of a calibration file."""
+    """Name and text of a calibration file. Raises CalibrationError for a kind that recordings do not hold."""
     if calibration is None:
         return "", ""
     if isinstance(calibration, Path):
+        if calibration.suffix not in RIG_ENDINGS or calibration.is_dir():
+            raise CalibrationError(
+                f"{calibration}: a system records its calibration, and does so with TOML and Qualisys files alone: "
+                f"`python run_system.py calibrate convert {calibration} {calibration.with_suffix('.toml').name}` "
+                "makes the one of it"
+            )
         with calibration.open(encoding="utf-8", newline="") as file:
             return RIG_ENDINGS[calibration.suffix], file.read()
     with tempfile.TemporaryDirectory() as folder:
