@@ -1,0 +1,177 @@
+"""`run_system.py calibrate rig`: from a recording of a board to a calibration, its report and a verdict."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration import rigid
+from calibration.board import CharucoBoard
+from calibration.board_path import follow
+from calibration.cross_validation import HeldOut, cross_validated
+from calibration.errors import CalibrationError
+from calibration.intrinsics import Intrinsics
+from calibration.lens import Lens
+from calibration.measure import Measures, measured
+from calibration.rig import CameraRig
+from calibration.rig_file import load_rig
+from calibration.rig_solution import RigOptions, RigSolution, solve_rig
+from calibration.sightings import BoardSightings
+from calibration.verdict import Finding
+from calibration.world_frame import from_cameras, moved
+from nodes.calibrating.report import Report
+from nodes.calibrating.report_of_board import report_of_board
+
+Progress = Callable[[str, float], None]
+
+SIMULTANEOUS = "frames taken as simultaneous"
+FLOOR = (
+    "The floor is not known: z is up, as the cameras stand, and z = 0 at the lowest place where the board was. Lay the "
+    "board on the floor and let `run_system.py calibrate world` set it."
+)
+UPSIDE_DOWN = -0.5  # upward part of a picture's own up
+LATE_MS = 5.0  # a clock that is off by less is not worth a line
+LATE_SIGMAS = 3.0
+
+
+@dataclass(frozen=True)
+class RigTask:
+    """What is asked for. lens: of cameras that are no pinholes. intrinsics: known ones. refine: let these move, too.
+
+    clocks: False takes the recording's times as they are. compare: other calibrations of the same cameras.
+    """
+
+    lens: Mapping[str, Lens] = field(default_factory=dict)
+    intrinsics: Mapping[str, Intrinsics] = field(default_factory=dict)
+    refine: bool = False
+    clocks: bool = True
+    compare: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedRig:
+    """rig: z up; see docs/calibrate-rig.md. report: of it. solution: as found, in the first camera's frame."""
+
+    rig: CameraRig
+    report: Report
+    solution: RigSolution
+
+
+def calibrated(
+    board: CharucoBoard, sightings: BoardSightings, task: RigTask, what: str, progress: Progress
+) -> CalibratedRig:
+    """Solve, hold against frames left out, judge. Raises CalibrationError with cameras and remedies."""
+    others = {path.name: _of_these(load_rig(path), sightings) for path in task.compare}
+    options = RigOptions(task.lens, task.intrinsics, task.refine)
+    held_out = cross_validated(board, sightings, options, task.clocks, progress)
+    if held_out is None:
+        solution = solve_rig(board, sightings, options, progress)  # says what is wrong, if anything is
+        raise CalibrationError(
+            f"the recording is too short to be checked: leaving a fifth of its {len(solution.known)} moments out, "
+            "the rest does not connect the cameras any more. Record the board for longer, in front of all cameras"
+        )
+    solution = solve_rig(board, sightings, replace(options, offsets=held_out.offsets), progress)
+    rig = levelled(solution.rig, solution.Ts_world_board[solution.known][:, :3, 3])
+    report = _report(board, sightings, rig, solution, held_out, others, what)
+    return CalibratedRig(rig, report, solution)
+
+
+def levelled(rig: CameraRig, places_m: npt.NDArray[np.float64]) -> CameraRig:
+    """The rig with z up, by the cameras' level sides, and z = 0 at the lowest of places (N, 3) where the board was.
+
+    x is towards the first camera that does not hang above the middle.
+    """
+    for camera in rig.names:
+        try:
+            T_new_old = from_cameras(rig, camera, 0.0)
+        except CalibrationError:
+            continue
+        T_new_old[2, 3] -= float(rigid.transform(T_new_old, places_m)[:, 2].min())
+        return moved(rig, T_new_old)
+    return rig
+
+
+def _report(
+    board: CharucoBoard,
+    sightings: BoardSightings,
+    rig: CameraRig,
+    solution: RigSolution,
+    held_out: HeldOut,
+    others: Mapping[str, CameraRig],
+    what: str,
+) -> Report:
+    path = follow(rig, board, sightings, solution.offset_s)
+    timed = replace(sightings, corners_px=sightings.corners_px - path.shift_px)
+    names = sightings.cameras
+    return report_of_board(
+        "rig",
+        rig,
+        board,
+        timed,
+        held_out.instants,
+        left_out=held_out.measures,
+        sigma_position_mm=dict(zip(names, (1000 * solution.sigma_position_m).tolist(), strict=True)),
+        sigma_rotation_deg=dict(zip(names, np.degrees(solution.sigma_rotation_rad).tolist(), strict=True)),
+        offset_ms=dict(zip(names, (1000 * solution.offset_s).tolist(), strict=True)) if held_out.offsets else None,
+        compared={f"ours, {SIMULTANEOUS}": held_out.plain, **_compared(board, sightings, others, held_out)},
+        found=_blind(sightings),
+        what=what,
+        notes=(FLOOR, *_upside_down(rig), *_clock_notes(sightings, solution, held_out), *held_out.faults),
+    )
+
+
+def _compared(
+    board: CharucoBoard, sightings: BoardSightings, others: Mapping[str, CameraRig], held_out: HeldOut
+) -> dict[str, Measures]:
+    """Another calibration on the same instants, with the clocks that suit it best, and with none."""
+    told = {}
+    for name, rig in others.items():
+        path = follow(rig, board, sightings, None if held_out.offsets else np.zeros(len(rig.cameras)))
+        instants = held_out.instants
+        told[name] = measured(rig, board, sightings.at(instants), path.shift_px[:, instants])
+        told[f"{name}, {SIMULTANEOUS}"] = measured(rig, board, sightings.at(instants))
+    return told
+
+
+def _of_these(rig: CameraRig, sightings: BoardSightings) -> CameraRig:
+    return rig.select(sightings.cameras)
+
+
+def _upside_down(rig: CameraRig) -> tuple[str, ...]:
+    """Cameras whose pictures stand on their heads while most do not: geometry does not mind, detectors of people do."""
+    turned = [camera.name for camera in rig.cameras if -camera.T_world_cam[2, 1] < UPSIDE_DOWN]
+    if not turned:
+        return ()
+    return (
+        f"Upside down: {', '.join(turned)}. The calibration is right so, but people are hardly found in a picture that "
+        "stands on its head: turn the camera, or its picture in its own settings, and calibrate again.",
+    )
+
+
+def _clock_notes(sightings: BoardSightings, solution: RigSolution, held_out: HeldOut) -> tuple[str, ...]:
+    if not held_out.offsets:
+        return ()
+    late = {
+        name: -1000 * offset_s
+        for name, offset_s, sigma_s in zip(sightings.cameras, solution.offset_s, solution.sigma_offset_s, strict=True)
+        if abs(offset_s) > max(LATE_MS / 1000, LATE_SIGMAS * sigma_s)
+    }
+    if not late:
+        return ()
+    told = ", ".join(f"{name} {value:+.0f} ms" for name, value in late.items())
+    return (
+        f"Clocks: the frames' times are late against {sightings.cameras[0]} by {told}. With that corrected, held-out "
+        f"frames fit to {held_out.measures.whole.px_p50:.2f} px; without, to {held_out.px_p50_other:.2f} px. If the "
+        "cameras are always so, write it under `cameras:` of your configuration, as `latency_ms` of each camera.",
+    )
+
+
+def _blind(sightings: BoardSightings) -> tuple[Finding, ...]:
+    """Cameras whose picture was never looked at, or had no board."""
+    return tuple(
+        Finding("redo", f"{name} never saw the board", "show the board to {names}, and record again", name)
+        for name, seen in zip(sightings.cameras, sightings.seen, strict=True)
+        if not seen.any()
+    )
