@@ -249,6 +249,11 @@ class Config(Section):
     recording: Recording = Recording()
     truth: FilePath | None = Field(None, description="exact 3D joints (.npz), for sources that have them")
 
+    def self_repairing(self) -> "Config":
+        """The same with `fusion: drift: self_repair: true`."""
+        drift = self.fusion.drift.model_copy(update={"self_repair": True})
+        return self.model_copy(update={"fusion": self.fusion.model_copy(update={"drift": drift})})
+
     def model_post_init(self, context: Any) -> None:
         """What no section sees by itself."""
         if self.calibration is None:

@@ -6,10 +6,13 @@ A thin loop around `FusionPipeline`, which does the thinking and reads no clock.
 import argparse
 import signal
 import sys
+import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from calibration.errors import CalibrationError
-from calibration.rig_file import load_rig
+from calibration.rig import CameraRig
+from calibration.rig_file import load_rig, save_rig
 from calibration.triangulate_kernel import IS_KEPT
 from configs.errors import ConfigError
 from configs.load import load_config
@@ -28,6 +31,28 @@ HEALTH_EVERY_NS = 200_000_000
 
 
 @dataclass
+class Corrected:
+    """Where the calibration is kept when fusion has put it right: beside the user's file, never over it."""
+
+    calibration: Path
+    repairs: int = 0
+    path: Path | None = None
+
+    def save(self, rig: CameraRig, repairs: int, captured_ns: int) -> str:
+        """Write it anew; what became of that, in words. The name tells when the first repair of this run was."""
+        if self.path is None:
+            stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(captured_ns * 1e-9))
+            self.path = self.calibration.with_name(f"{self.calibration.name.split('.')[0]}.repaired-{stamp}.toml")
+        self.repairs = repairs
+        try:
+            whole = load_rig(self.calibration)  # with the cameras that are not in use
+            save_rig(CameraRig(tuple(rig[c.name] if c.name in rig.names else c for c in whole.cameras)), self.path)
+        except (OSError, CalibrationError) as error:
+            return f"the corrected calibration is used, and could not be written to {self.path}: {error}"
+        return f"calibration corrected {repairs} times, written to {self.path}"
+
+
+@dataclass
 class FusionNode:
     """The pipeline between its sockets."""
 
@@ -39,6 +64,7 @@ class FusionNode:
     predicts_to_now: bool = False
     now_seq: int = 0
     heard_ns: int = field(default_factory=now_ns)
+    corrected: Corrected | None = None
 
     def run(self) -> None:
         """Work until interrupted."""
@@ -57,6 +83,8 @@ class FusionNode:
         poses = self.pipeline.push(message)
         for pose in poses:
             self._publish(pose, message.published_ns, received_ns)
+        if self.corrected is not None and self.pipeline.repairs != self.corrected.repairs:
+            _say(self.corrected.save(self.pipeline.rig, self.pipeline.repairs, message.captured_ns))
         if poses:
             if self.predicts_to_now:
                 self._publish_to_now()
@@ -92,10 +120,13 @@ def main(arguments: list[str] | None = None) -> int:
     what.add_argument("--session", help="a recording that is played: configuration and calibration are in it")
     parser.add_argument("--hub", help="the hub's inner address (default: the configuration's)")
     parser.add_argument("--hub-outer", help="the hub's outer address (default: the configuration's)")
+    parser.add_argument(
+        "--self-repair", action="store_true", help="with --config: as `fusion: drift: self_repair: true`"
+    )
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        config, pipeline = _opened(given.config, given.session)
+        config, pipeline = _opened(given.config, given.session, given.self_repair)
         _compile(pipeline)
         inbox = every(Keypoints2D, CameraHealth, hub_out=given.hub_outer or config.hub.outer)
         publisher = Publisher(given.hub or config.hub.inner)
@@ -106,18 +137,23 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:  # from here on a fault is ours, and whoever started this process starts it again
         with inbox, publisher:
-            FusionNode(pipeline, inbox, publisher, predicts_to_now=config.fusion.predict_to_now).run()
+            keeps = given.session is None and config.calibration is not None
+            corrected = Corrected(Path(config.calibration or "")) if keeps else None
+            FusionNode(
+                pipeline, inbox, publisher, predicts_to_now=config.fusion.predict_to_now, corrected=corrected
+            ).run()
     except KeyboardInterrupt:
         pass
     return 0
 
 
-def _opened(path: str | None, session_path: str | None) -> tuple[Config, FusionPipeline]:
+def _opened(path: str | None, session_path: str | None, self_repair: bool) -> tuple[Config, FusionPipeline]:
     """The configuration, of a file or of a recording, and its pipeline."""
     if session_path is not None:
         with SessionReader(session_path) as session:
             return session.config(), recorded_pipeline(session)
     config = load_config(path or "")
+    config = config.self_repairing() if self_repair else config
     rig = None if config.calibration is None else load_rig(config.calibration)
     return config, live_pipeline(config, rig)
 

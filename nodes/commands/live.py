@@ -40,6 +40,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", table: 
         )
         command.add_argument("--video", action="store_true", help="with --record: each camera's pictures, too")
         command.add_argument("--force", action="store_true", help="with --record: in place of a file that is there")
+        command.add_argument(
+            "--self-repair",
+            action="store_true",
+            help="estimate the pose of a camera that was moved anew, from the people seen, and use it again",
+        )
         _add_common(command)
         command.set_defaults(run=lambda options: _live(options, table))
 
@@ -82,7 +87,8 @@ def _live(options: argparse.Namespace, table: Sequence[Row]) -> int:
     def prepared() -> "Prepared":
         from nodes.system.prepare import prepare
 
-        return prepare(options.config, options.hub_port, options.summary, options.record, options.video, options.force)
+        recording = (options.record, options.video, options.force)
+        return prepare(options.config, options.hub_port, options.summary, *recording, self_repair=options.self_repair)
 
     return _run(options, table, prepared)
 

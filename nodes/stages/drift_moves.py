@@ -15,6 +15,7 @@ F64 = npt.NDArray[np.float64]
 ROTATION, SHIFT_M, CLOCK_S = 0.05, 0.04, 0.2  # how far cameras are expected to move: bumped ones turn, mostly
 RAY_NOISE = 0.005  # of a detected joint
 REPEATS = 30  # looks that err alike: detectors are wrong in the same way from frame to frame
+LOOKS_THAT_TELL = 15.0  # as much as they seem to; see `onward`
 USUAL_RAY = 0.0025  # how far a camera's agreement wanders, root mean square angle, where nothing is learnt yet
 
 
@@ -59,6 +60,15 @@ def alone(sums: Sums) -> tuple[F64, F64]:
     """Each camera's best move (C, SIX), were it the only one, and how much it explains (C,)."""
     move = np.linalg.solve(sums.own() + prior(SIX), sums.g[:, :SIX, None])[..., 0]
     return move, (move * sums.g[:, :SIX]).sum(1)
+
+
+def onward(sums: Sums, camera: int, so_far: F64) -> F64:
+    """(SIX,) how a camera's move goes on after what of it is known: what is unlikely is the whole of it.
+
+    Detectors err by how somebody stands, and for as long as that: n times the looks tell root n times as much.
+    """
+    unlikely = prior(SIX) * np.sqrt(max(1.0, sums.looks / LOOKS_THAT_TELL))
+    return np.asarray(np.linalg.solve(sums.own()[camera] + unlikely, sums.g[camera, :SIX] - unlikely @ so_far))
 
 
 def clock_gains(sums: Sums) -> F64:

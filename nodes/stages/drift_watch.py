@@ -52,8 +52,7 @@ class Movement:
     """A camera has moved, by `move` (SIX,) since it stood as usual.
 
     before_ns, after_ns: the last look before it and the first after; for a creep, the looks that tell it apart.
-    sums: of the looks since. crept: slowly. rival: of two cameras only, the other one, which it may have been as well;
-    -1 for none.
+    sums: of the looks since. crept: slowly. rival: another camera, which it may have been as well; -1 for none.
     """
 
     camera: int
@@ -160,11 +159,15 @@ class DriftWatch:
         oddity = self._wander.oddity(move, change, camera)
         if oddity < ODD and (oddity < ODD_WITH_JUMP or not self._leapt(camera, move, change)):
             return -1, -1
-        others = [c for c in range(self._n) if c != camera and change.weight[c] > 0]
-        rivals = [*clock_gains(change), *(gains[others] if len(others) > 1 else ())]
-        if gains[camera] < LEAST_LEAD * max(rivals) or not lasts(window, camera, move, LEAST_LASTING):
+        if gains[camera] < LEAST_LEAD * max(clock_gains(change)) or not lasts(window, camera, move, LEAST_LASTING):
             return -1, -1
-        return camera, others[0] if len(others) == 1 else -1
+        rivals = [c for c in np.argsort(-gains) if c != camera and LEAST_LEAD * gains[c] > gains[camera]]
+        others = np.flatnonzero(change.weight > 0)
+        if len(others) == 2:
+            return camera, int(others[others != camera][0])
+        if len(rivals) > 1 or (rivals and len(window) < WINDOWS[-1]):
+            return -1, -1  # more may tell
+        return camera, int(rivals[0]) if rivals else -1
 
     def _leapt(self, camera: int, move: F64, change: Sums) -> bool:
         """Whether the change came from one look to the next."""

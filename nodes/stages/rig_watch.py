@@ -5,16 +5,16 @@ changed. Who has moved is left out until it stands as before or, with `self_repa
 from the people seen; that goes on getting better while more of them is seen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from calibration.drift import Sums, between, pose_after
+from calibration.drift import SIX, Sums, between, pose_after
 from configs.schema import Drift
 from nodes.stages.calibration_check import CalibrationCheck
 from nodes.stages.delivered import DeliveredRig
-from nodes.stages.drift_moves import alone, size
+from nodes.stages.drift_moves import alone, onward, size
 from nodes.stages.drift_watch import DriftWatch, Movement
 from nodes.stages.looks import SPELL_NS, Looks, Spell
 from nodes.stages.matching import Detected
@@ -30,26 +30,30 @@ LEAST_CAMERAS = 2  # that fusion is left with
 LEFT_OUT = "{}. It is left out: put it back, or calibrate again (--self-repair estimates its pose from the people seen)"
 USED = "{}. It is used all the same: without it there were no two cameras left. Calibrate again"
 WAITS = "{}. It is left out until its pose is estimated anew"
-RIVALS = "{}, or {} has: a third camera would tell which. Put it back, or calibrate again"
+RIVALS = "{}, or {} has instead: what is seen does not tell which yet. Put it back, or calibrate again"
+TELLS_APART = 1.2  # what the move of one camera explains over what that of the other does
 
 
 @dataclass
 class Moved:
-    """What is known of a camera that has moved.
+    """What is known of a camera that has moved. rival: another one, which it may have been as well, or -1.
 
-    pose_before: T_cam_world (4, 4) that it stood at; turn (radians), way_m: by how much it is off that. off_px: how far
-    its rays were off for it, left_px: and are since the repair, NaN where not known yet.
+    move: (SIX,) by which the calibration was put right so far. pose_before: T_cam_world (4, 4) that it stood at; turn
+    (radians), way_m: by how much it is off that. off_px: how far its rays were off for it; left_px: and are since the
+    repair, NaN where that is not known yet. sums: of the looks since it moved, or since it was repaired.
     """
 
     movement: Movement
     pose_before: F64
+    rival: int = -1
+    move: F64 = field(default_factory=lambda: np.zeros(SIX))
     turn: float = 0.0
     way_m: float = 0.0
     off_px: float = 0.0
     left_px: float = float("nan")
     repaired: bool = False
     refined: int = 0
-    sums: Sums | None = None  # of the looks since it moved, or since it was repaired
+    sums: Sums | None = None
 
     @property
     def at_ns(self) -> int:
@@ -100,15 +104,15 @@ class RigWatch:
 
     def _sum_up(self) -> None:
         """Notes, and who is left out."""
-        astray = {self._cameras[c] for c in self._astray if self._moved[c].movement.rival < 0}
+        astray = {self._cameras[c] for c in self._astray if self._moved[c].rival < 0}
         wrong = self._check.wrong | astray
         self.wrong = frozenset(wrong) if len(self._cameras) - len(wrong) >= LEAST_CAMERAS else self._check.wrong
         self.notes = {**self._check.notes, **{self._cameras[c]: self._note(c) for c in self._astray}}
 
     def _note(self, camera: int) -> str:
         moved = self._moved[camera]
-        if moved.movement.rival >= 0:
-            return RIVALS.format(moved.told, self._cameras[moved.movement.rival])
+        if moved.rival >= 0:
+            return RIVALS.format(moved.told, self._cameras[moved.rival])
         if self._cameras[camera] not in self.wrong:
             return USED.format(moved.told)
         return (WAITS if self._self_repair else LEFT_OUT).format(moved.told)
@@ -146,10 +150,10 @@ class RigWatch:
                 self._drift.moved[camera] = 0.0
                 del self._moved[camera]
                 return
-            known.movement, known.sums = movement, None
+            known.movement = movement
         else:
             known = self._moved[camera] = Moved(movement, rig.pose(self._cameras[camera]))
-        known.sums = movement.sums
+        known.sums, known.rival = movement.sums, movement.rival
         self._estimate(camera, rig)
 
     def _estimate(self, camera: int, rig: DeliveredRig) -> None:
@@ -158,7 +162,7 @@ class RigWatch:
         assert moved.sums is not None
         others = self._drift.expected.copy()
         others[camera] -= self._drift.moved[camera]
-        move = alone(moved.sums.after(others))[0][camera]
+        move = onward(moved.sums.after(others), camera, np.zeros(SIX))
         self._drift.moved[camera, : len(move)] = move
         pose = pose_after(rig.pose(self._cameras[camera]), move)
         moved.turn, moved.way_m = between(moved.pose_before, pose)
@@ -168,17 +172,37 @@ class RigWatch:
         moved = self._moved[camera]
         moved.sums = spell.sums if moved.sums is None else moved.sums + spell.sums
         if not moved.repaired:
+            camera = self._settled(camera, rig)
             self._estimate(camera, rig)
-            if self._self_repair and moved.movement.rival < 0 and moved.sums.looks >= REPAIR_LOOKS:
+            if self._self_repair and moved.rival < 0 and moved.sums.looks >= REPAIR_LOOKS:
                 self._repair(camera, rig)
         elif moved.refined < len(REFINE_LOOKS) and moved.sums.looks >= REFINE_LOOKS[moved.refined]:
             self._refine(camera, rig)
+
+    def _settled(self, camera: int, rig: DeliveredRig) -> int:
+        """Which camera it was, of two that may have been, when enough was seen to tell them apart."""
+        moved = self._moved[camera]
+        assert moved.sums is not None
+        rival = moved.rival
+        if rival < 0 or (moved.sums.weight > 0).sum() <= 2:
+            return camera
+        others = self._drift.expected.copy()
+        others[camera] -= self._drift.moved[camera]
+        gains = alone(moved.sums.after(others))[1]
+        if gains[rival] > TELLS_APART * gains[camera] and rival not in self._moved:
+            self._moved[rival] = self._moved.pop(camera)
+            self._drift.moved[rival], self._drift.moved[camera] = self._drift.moved[camera], 0.0
+            moved.pose_before, moved.rival = rig.pose(self._cameras[rival]), -1
+            return rival
+        if gains[camera] > TELLS_APART * gains[rival]:
+            moved.rival = -1
+        return camera
 
     def _repair(self, camera: int, rig: DeliveredRig) -> None:
         """Believe it to stand where it was estimated to stand, and use it again."""
         move = self._drift.moved[camera].copy()
         self._drift.moved[camera] = 0.0
-        self._moved[camera].repaired = True
+        self._moved[camera].repaired, self._moved[camera].move = True, move[:SIX]
         self._correct(camera, move, rig)
         for moved in self._moved.values():
             moved.sums = None
@@ -189,14 +213,13 @@ class RigWatch:
         assert moved.sums is not None
         moved.refined += 1
         left = np.zeros_like(self._drift.moved)
-        left[camera, :-1] = alone(moved.sums.after(self._drift.expected))[0][camera]
-        off = size(left[camera], moved.sums, camera)
-        if off > LEAST_STEP:
+        left[camera, :SIX] = onward(moved.sums.after(self._drift.expected), camera, moved.move)
+        if size(left[camera], moved.sums, camera) > LEAST_STEP:
             self._correct(camera, left[camera], rig)
-            moved.sums = moved.sums.after(left)
+            moved.sums, moved.move = moved.sums.after(left), moved.move + left[camera, :SIX]
             moved.turn, moved.way_m = between(moved.pose_before, rig.pose(self._cameras[camera]))
-        left[camera, :-1] = alone(moved.sums.after(self._drift.expected))[0][camera]
-        moved.left_px = size(left[camera], moved.sums, camera) * float(rig.arrays.focal_px[camera])
+        still = alone(moved.sums.after(self._drift.expected))[0][camera]
+        moved.left_px = size(still, moved.sums, camera) * float(rig.arrays.focal_px[camera])
 
     def _correct(self, camera: int, move: F64, rig: DeliveredRig) -> None:
         """What was seen before, with another calibration, is no longer comparable."""

@@ -86,6 +86,7 @@ class LiveRun:
         self._about_said_ns = 0
         self._records = records
         self._note_told = ""
+        self._moved_told: dict[str, bool] = {}
         self._plays = any(process.name == REPLAY for process in processes)
         self.restarts: dict[str, int] = {}
         self.seconds = 0.0
@@ -105,6 +106,8 @@ class LiveRun:
                 supervisor.stop(signals.hurry)
                 self._listen(subscription)  # what they published while they ended
                 self._tell_of_recording(screen)
+                for name in self._monitor.moved():
+                    screen.say(FUSION, self._monitor.movement(name))
                 if told := self._monitor.recorded():
                     screen.say(RECORDER, told)
                 self.restarts = supervisor.restarts
@@ -127,6 +130,7 @@ class LiveRun:
             self._say_about(bus, now_ns)
             self._resume_recording(bus, screen)
             self._tell_of_recording(screen)
+            self._tell_of_movements(screen)
             self._end_frozen(supervisor, now_ns)
             restarting = supervisor.restarting(self._monitor.last_heard_ns)
             supervisor.let_step_back(self._monitor.streaming_cameras() - restarting)
@@ -178,6 +182,14 @@ class LiveRun:
         if recorder.note and recorder.note != self._note_told:
             screen.say(RECORDER, recorder.note)
         self._note_told = recorder.note
+
+    def _tell_of_movements(self, screen: Screen) -> None:
+        """A camera that was moved, when that is found and when it is put right; in logs, too."""
+        moved = self._monitor.moved()
+        for name, is_right in moved.items():
+            if self._moved_told.get(name) != is_right:
+                screen.say(FUSION, self._monitor.movement(name))
+        self._moved_told = moved
 
     def _resume_recording(self, bus: Publisher, screen: Screen) -> None:
         """A recorder that was started again is asked to go on with what its former life was asked for."""

@@ -3,6 +3,7 @@
 `received_ns` and `now_ns` are monotonic nanoseconds; what the messages say is on the wall clock.
 """
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -208,6 +209,19 @@ class Monitor:
         ending = {"stopped": "", "failed": " (it ended early)"}.get(recorder.state, " (cut; it opens as it is)")
         return f"{recorder.path}: {recorder.messages} messages, {recorder.bytes / 1e6:.1f} MB{lost}{ending}"
 
+    def moved(self) -> dict[str, bool]:
+        """Cameras that were moved, as fusion says, and whether they were put right."""
+        inputs = self._fusion.cameras if self._fusion is not None else {}
+        return {name: camera.repaired for name, camera in inputs.items() if camera.moved_ns}
+
+    def movement(self, name: str) -> str:
+        """When one of them was moved and by how much, in a line."""
+        assert self._fusion is not None
+        camera = self._fusion.cameras[name]
+        at = time.strftime("%H:%M:%S", time.localtime(camera.moved_ns * 1e-9))
+        by = f"{camera.moved_deg:.1f}° and {camera.moved_mm:.0f} mm"
+        return f"camera {name} moved at {at} by {by}" + (", and was put right" if camera.repaired else "")
+
     def _videos(self) -> str:
         """How many pictures were written, and how many could not be."""
         healths = [camera.health for camera in self.cameras.values() if camera.health and camera.health.video_file]
@@ -243,4 +257,4 @@ class Monitor:
             return (*recording, FIRST_RUN) if self.cameras_prepared() else recording
         foreign = self._fusion.undecodable
         dropped = (f"{foreign} messages on the bus were broken or not ours; they were dropped",) if foreign else ()
-        return recording + self._fusion.notes + dropped
+        return recording + tuple(map(self.movement, self.moved())) + self._fusion.notes + dropped

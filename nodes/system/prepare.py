@@ -38,12 +38,14 @@ def prepare(
     record: Path | None = None,
     video: bool = False,
     force: bool = False,
+    self_repair: bool = False,
 ) -> Prepared:
     """Read and check everything. Raises ConfigError, CalibrationError, SessionError or WireError, with what to do.
 
-    record: the recording to make; force: in place of one that is there.
+    record: the recording to make; force: in place of one that is there. self_repair: as the setting of this name.
     """
     config = load_config(config_path)
+    config = config.self_repairing() if self_repair else config
     check_calibration(config)
     check_clips(config)
     check_opencv()
@@ -67,6 +69,7 @@ def prepare(
         record=record,
         video=video,
         recordings=config.recording.folder,
+        self_repair=self_repair,
     )
     return Prepared(setup, reached, truth, about_of(config, config.calibration))
 

@@ -28,6 +28,7 @@ class Setup:
     recordings: Path = Path("recordings")
     session: Path | None = None
     play: tuple[str, ...] = ()
+    self_repair: bool = False
 
 
 @dataclass(frozen=True)
