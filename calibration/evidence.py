@@ -14,6 +14,7 @@ from calibration.verdict import CameraEvidence, Evidence
 
 Array = npt.NDArray[np.float64]
 
+FEWEST_INSTANTS = 5  # together with others: below, one blurred frame decides on a camera
 CORNERS_TOGETHER = 4  # of one board in both pictures, for two cameras to have seen it together
 
 
@@ -55,6 +56,19 @@ def evidence_of(rig: CameraRig, sightings: BoardSightings, whole: Measures, held
         spacing_mm=held_out.spacing.mm,
         pairs=pairs_of(sightings),
     )
+
+
+def of_check(evidence: Evidence) -> Evidence:
+    """Of a recording that a calibration is held against, not made from: seeing little there speaks for no redo.
+
+    A camera that saw too little together with others has no px.
+    """
+    cameras = {}
+    for name, camera in evidence.cameras.items():
+        too_few = camera.instants is not None and camera.instants < FEWEST_INSTANTS
+        px = np.nan if too_few else camera.px
+        cameras[name] = replace(camera, px=px, frames=None, instants=None, coverage_share=None)
+    return replace(evidence, cameras=cameras, pairs=None)
 
 
 def widest_angles_deg(rig: CameraRig, points_m: Array, seen: npt.NDArray[np.bool_]) -> list[float]:

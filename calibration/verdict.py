@@ -5,11 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.limits import BOARD_PX, CHECKS, CULPRIT_SHARE, RANK, SPACING_SHARE, STATURE_M, Limit, Verdict
+from calibration.limits import BOARD_PX, CHECKS, CULPRIT_SHARE, NOWHERE, RANK, SPACING_SHARE, STATURE_M, Limit, Verdict
 
 SHARPER = (
     "fix the cameras so that nothing can move them, switch autofocus off, add light so that the board is sharp while "
     "it moves, keep the board stiff and flat, and calibrate again: {names}"
+)
+ELSE = (
+    "the calibration is of another set-up, or most cameras were moved since: give the one that was made for this, or "
+    "calibrate again"
 )
 UNITS_M = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254, "feet": 0.3048}
 
@@ -96,11 +100,16 @@ def judged(evidence: Evidence, found: Iterable[Finding] = ()) -> Judgement:
         for name, camera in evidence.cameras.items()
     }
     of_all = [finding for finding in found if finding.name not in cameras]
-    whole = _summed([*of_all, *_scale(evidence), *(finding for findings in cameras.values() for finding in findings)])
-    told = {name: _summed(findings) for name, findings in cameras.items()}
-    if whole.verdict == "unknown" and any(camera.verdict != "unknown" for camera in told.values()):
+    if not found and wrong is None and _fits_nowhere(evidence):
+        of_all.append(
+            Finding("redo", f"nothing fits: what cameras see lies {_px(evidence.px)} from where it should", ELSE)
+        )
+    of_all += _scale(evidence)
+    whole = _summed([*of_all, *(finding for findings in cameras.values() for finding in findings)])
+    each = {name: _summed(findings) for name, findings in cameras.items()}
+    if whole.verdict == "unknown" and any(camera.verdict != "unknown" for camera in each.values()):
         whole = Judged("usable", whole.reasons, whole.advice)
-    return Judgement(whole, told)
+    return Judgement(whole, each)
 
 
 def culprit(evidence: Evidence) -> str | None:
@@ -124,7 +133,7 @@ def _camera(name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | 
         todo = f"for 20 seconds, have {what} at many places where another camera sees it together with {{names}}"
         return [Finding("redo", told, todo, name)]
     if camera.px is not None and np.isnan(camera.px):
-        told = f"{name} saw nothing together with another camera"
+        told = f"{name} saw too little together with another camera to be judged"
         return [Finding("unknown", told, "record again, also in front of {names}", name)]
     if name == wrong:
         verdict = evidence.px_limit.verdict(max(evidence.px or 0.0, camera.px or 0.0))
@@ -135,6 +144,8 @@ def _camera(name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | 
         todo = "it was moved, or its zoom, focus or picture size was changed: calibrate it again: {names}"
         return [Finding(verdict, told, todo, name)]
     px = camera.px if wrong is None else evidence.cameras[wrong].px_without  # not blamed for the one that is wrong
+    if _fits_nowhere(evidence) and wrong is None:
+        return [Finding("redo", "", "", name)]
     return [*_pixels(name, px, evidence), *_checked(name, camera, what)]
 
 
@@ -144,7 +155,7 @@ def _pixels(name: str, px: float | None, evidence: Evidence) -> list[Finding]:
     limit = evidence.px_limit
     told = (
         f"{name}: what it sees lies {_px(px)} from where it should "
-        f"(at a focal length of 1000 px; good: up to {limit.good:g} px)"
+        f"(at a focal length of 1000 px; good: up to {limit.good:.2g} px)"
     )
     return [Finding(limit.verdict(px), told, evidence.px_advice, name)]
 
@@ -162,7 +173,9 @@ def _checked(name: str, camera: CameraEvidence, what: str) -> list[Finding]:
 
 
 def _scale(evidence: Evidence) -> list[Finding]:
-    """Is a metre a metre?"""
+    """Is a metre a metre? Where nothing fits, nothing tells."""
+    if evidence.px is not None and evidence.px_limit.verdict(evidence.px) == "redo":
+        return []
     parts = []
     if evidence.square_mm is not None and evidence.spacing_mm is not None and np.isfinite(evidence.spacing_mm):
         ratio = evidence.spacing_mm / evidence.square_mm
@@ -174,6 +187,10 @@ def _scale(evidence: Evidence) -> list[Finding]:
             told = f"the person would be {evidence.stature_m:.3g} m tall"
             parts.append(Finding("redo", told, _unit_advice(1.7 / evidence.stature_m)))
     return parts
+
+
+def _fits_nowhere(evidence: Evidence) -> bool:
+    return evidence.px is not None and evidence.px > NOWHERE * evidence.px_limit.usable
 
 
 def _scale_advice(ratio: float) -> str:
@@ -215,7 +232,8 @@ def _summed(findings: list[Finding]) -> Judged:
         if finding.name not in names:
             names.append(finding.name)
     lines = (text.replace("{names}", _joined(names)) for text, names in advice.items() if text)
-    return Judged(bad[0].verdict, tuple(dict.fromkeys(finding.reason for finding in bad)), tuple(lines))
+    reasons = dict.fromkeys(finding.reason for finding in bad if finding.reason)
+    return Judged(bad[0].verdict, tuple(reasons), tuple(lines))
 
 
 def _joined(names: list[str]) -> str:

@@ -34,7 +34,7 @@ def test_what_is_fine_is_good_without_a_word():
         ({"angle_deg": 5.0}, "redo", "5 degrees apart"),
         ({"sigma_position_mm": 11.0}, "usable", "11.0 mm"),
         ({"sigma_rotation_deg": 0.5}, "redo", "0.50 degrees"),
-        ({"px": float("nan")}, "usable", "nothing together"),
+        ({"px": float("nan")}, "usable", "too little together"),
     ],
 )
 def test_a_poor_camera_is_named_with_its_figure_and_a_remedy(figures: dict[str, Any], verdict: str, words: str):
@@ -69,6 +69,14 @@ def test_nobody_is_blamed_for_the_camera_that_is_wrong():
 def test_where_all_are_wrong_no_one_is_named():
     cameras = dict.fromkeys(("left", "middle", "right"), replace(FINE, px=6.0, px_without=5.0))
     assert culprit(Evidence(cameras, px=6.0)) is None
+
+
+def test_where_nothing_fits_cameras_are_not_told_one_by_one():
+    cameras = dict.fromkeys(("left", "middle", "right"), replace(FINE, px=90.0, px_without=80.0))
+    told = judged(Evidence(cameras, px=90.0, square_mm=54.0, spacing_mm=61.0))
+    assert told.verdict == told.cameras["left"].verdict == "redo"
+    assert told.whole.reasons == ("nothing fits: what cameras see lies 90.0 px from where it should",)
+    assert "another set-up" in told.whole.advice[0]
 
 
 def test_a_camera_without_a_link_to_the_others_is_named():

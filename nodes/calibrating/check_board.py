@@ -1,10 +1,14 @@
 """Any calibration against any recording of a board: does it fit, and if not, what is wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from calibration.board import CharucoBoard
+from calibration.board_path import follow
 from calibration.errors import CalibrationError
-from calibration.evidence import pairs_of
+from calibration.evidence import FEWEST_INSTANTS, pairs_of
+from calibration.measure import Measures, measured
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
 from calibration.suspects import findings, suspicions
@@ -12,8 +16,9 @@ from nodes.calibrating.report import Report
 from nodes.calibrating.report_of_board import report_of_board
 from nodes.stages.delivered import delivered
 
-FEWEST_INSTANTS = 5  # with the board in two cameras' pictures: below, one blurred frame decides
-LATE_MS = 5.0  # between frames of one moment, median: a board carried at 0.5 m/s has moved by 2.5 mm
+CLOCKS_PAY = 0.8  # of the error that is left when clocks are corrected: with more, they are not what is wrong
+MOST_FOLLOWED = 2500  # instants: a minute's work
+SIMULTANEOUS = "frames taken as simultaneous"
 
 
 def check_board(rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, what: str) -> Report:
@@ -21,8 +26,7 @@ def check_board(rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, 
 
     Raises CalibrationError when it cannot be judged, with the reason and the remedy.
     """
-    sightings, notes = of_both(rig, sightings)
-    rig = as_recorded(rig, sightings)
+    rig, sightings, notes = of_both(rig, sightings)
     together = max(pairs_of(sightings).values(), default=0)
     if together < FEWEST_INSTANTS:
         raise CalibrationError(
@@ -30,26 +34,51 @@ def check_board(rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, 
             f"{FEWEST_INSTANTS} are needed: record it where the pictures of two cameras overlap, and check that the "
             "board's file says what is printed"
         )
-    everything = np.ones(sightings.frame.shape[1], dtype=bool)
     found = findings(suspicions(rig, sightings.corners_px))
-    notes += _not_simultaneous(sightings)
-    return report_of_board("check", rig, board, sightings, everything, found=found, what=what, notes=notes)
+    compared = {}
+    if not found:
+        plain = measured(rig, board, sightings)
+        timed, told = _with_clocks(rig, board, sightings, plain)
+        if timed is not sightings:
+            sightings, compared = timed, {SIMULTANEOUS: plain}
+        notes += told
+    everything = np.ones(sightings.frame.shape[1], dtype=bool)
+    return report_of_board(
+        "check", rig, board, sightings, everything, found=found, compared=compared, what=what, notes=notes
+    )
 
 
-def of_both(rig: CameraRig, sightings: BoardSightings) -> tuple[BoardSightings, tuple[str, ...]]:
-    """What the cameras saw that are in both, and notes of those that are not. Raises CalibrationError: too few are."""
-    both = [name in rig.names for name in sightings.cameras]
-    if sum(both) < 2:
+def of_both(rig: CameraRig, sightings: BoardSightings) -> tuple[CameraRig, BoardSightings, tuple[str, ...]]:
+    """The cameras that are in both, by the recording's names and its pictures' sizes, and notes of those that are not.
+
+    `cam01` is `cam_01`. Raises CalibrationError when too few are, or pictures have another shape.
+    """
+    pairs = {name: ours for name in sightings.cameras if (ours := _called(name, rig)) is not None}
+    if len(pairs) < 2:
         raise CalibrationError(
             f"the calibration is of {', '.join(rig.names)}, the recording of {', '.join(sightings.cameras)}: name the "
             "videos as the cameras are called, or rename the cameras: python run_system.py calibrate convert IN OUT "
             f"--names {rig.names[0]}={sightings.cameras[0]},…"
         )
-    unseen = [name for name in rig.names if name not in sightings.cameras]
-    unknown = [name for name, known in zip(sightings.cameras, both, strict=True) if not known]
+    unseen = [name for name in rig.names if name not in pairs.values()]
+    unknown = [name for name in sightings.cameras if name not in pairs]
     notes = [f"Not in the recording, and so not checked: {', '.join(unseen)}."] if unseen else []
     notes += [f"Not in the calibration, and so left out: {', '.join(unknown)}."] if unknown else []
-    return sightings_of(sightings, [name for name in sightings.cameras if name in rig.names]), tuple(notes)
+    seen = sightings_of(sightings, list(pairs))
+    both = CameraRig(tuple(replace(rig[ours], name=name) for name, ours in pairs.items()))
+    return as_recorded(both, seen), seen, tuple(notes)
+
+
+def _called(name: str, rig: CameraRig) -> str | None:
+    """What the calibration calls the camera; None when it has no such, or several."""
+    if name in rig.names:
+        return name
+    alike = [ours for ours in rig.names if _plain(ours) == _plain(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def sightings_of(sightings: BoardSightings, names: list[str]) -> BoardSightings:
@@ -76,16 +105,21 @@ def as_recorded(rig: CameraRig, sightings: BoardSightings) -> CameraRig:
     return CameraRig(tuple(cameras))
 
 
-def _not_simultaneous(sightings: BoardSightings) -> tuple[str, ...]:
-    """How far apart the frames of one moment are, where that matters."""
-    captured_s = np.where(sightings.seen.any(-1), sightings.captured_s, np.nan)
-    shared = captured_s[:, np.isfinite(captured_s).sum(0) >= 2]
-    if not shared.size:
-        return ()
-    apart_ms = 1000 * float(np.median(np.nanmax(shared, axis=0) - np.nanmin(shared, axis=0)))
-    if apart_ms < LATE_MS:
-        return ()
-    return (
-        f"Frames of one moment are {apart_ms:.0f} ms apart (median), and were taken as simultaneous: part of the "
-        "pixels is the board's motion in between.",
+def _with_clocks(
+    rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, plain: Measures
+) -> tuple[BoardSightings, tuple[str, ...]]:
+    """Corners as they were at one time, where that tells what the board's motion hides; and a note."""
+    if np.isfinite(sightings.captured_s).all(0).sum() < FEWEST_INSTANTS or sightings.frame.shape[1] > MOST_FOLLOWED:
+        return sightings, ()
+    path = follow(rig, board, sightings, None)
+    timed = replace(sightings, corners_px=sightings.corners_px - path.shift_px)
+    px = measured(rig, board, timed).whole.px_p50
+    if not px <= CLOCKS_PAY * plain.whole.px_p50:
+        return sightings, ()
+    late = ", ".join(
+        f"{name} {-1000 * offset_s:+.0f} ms" for name, offset_s in zip(sightings.cameras, path.offset_s, strict=True)
+    )
+    return timed, (
+        f"The frames of one moment were not taken at once. With the board's motion between them taken off, they fit to "
+        f"{px:.2f} px, else to {plain.whole.px_p50:.2f}; the cameras' clocks are late by {late}.",
     )

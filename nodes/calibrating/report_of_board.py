@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from calibration.board import CharucoBoard
 from calibration.coverage import coverage_share
-from calibration.evidence import CORNERS_TOGETHER, evidence_of, pairs_of
+from calibration.evidence import CORNERS_TOGETHER, evidence_of, of_check, pairs_of
 from calibration.measure import Measures, Spread, measured
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
@@ -81,11 +81,12 @@ def report_of_board(
 def _with_fit(
     evidence: Evidence, kind: Kind, sigma_position_mm: Mapping[str, float], sigma_rotation_deg: Mapping[str, float]
 ) -> Evidence:
-    """With what a fit knows; of a mere check, how much of a picture was seen says nothing of the calibration."""
+    """With what a fit knows of its uncertainty."""
+    if kind == "check":
+        return of_check(evidence)
     cameras = {
         name: replace(
             camera,
-            coverage_share=None if kind == "check" else camera.coverage_share,
             sigma_position_mm=sigma_position_mm.get(name),
             sigma_rotation_deg=sigma_rotation_deg.get(name),
         )

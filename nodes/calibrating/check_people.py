@@ -1,0 +1,140 @@
+"""Any calibration against any recording of somebody who walks about: does it fit, and if not, what is wrong."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.errors import CalibrationError
+from calibration.evidence import evidence_of, of_check, pairs_of
+from calibration.limits import PEOPLE_MM, STATURE_M
+from calibration.measure import Measures, Spacing, spread_of, triangulated
+from calibration.people.track import between_frames
+from calibration.rig import CameraRig
+from calibration.sightings import BoardSightings
+from calibration.stature import limb_lengths_m, stature_m
+from calibration.suspects import findings, suspicions
+from calibration.verdict import judged
+from nodes.calibrating.check_board import of_both
+from nodes.calibrating.person_input import PersonSeen
+from nodes.calibrating.report import CameraTold, Figures, Report, Seen
+
+F64 = npt.NDArray[np.float64]
+
+INSTANTS_PER_S, MOST_INSTANTS = 10.0, 600  # a step takes half a second; more tell nothing new
+FEWEST_INSTANTS = 15  # with the person in two cameras' pictures
+STEADIER = (
+    "check that nothing has moved them and that their clocks agree, and calibrate again, or refine what is there from "
+    "this very recording: python run_system.py calibrate people --refine …: {names}"
+)
+USUAL_STATURE_M = 1.7
+NEAREST_M = 0.3
+NO_SPACING = Spacing(0, np.nan, np.nan, np.nan, np.nan)
+
+
+def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
+    """As `check_board`, with joints in place of corners. Raises CalibrationError when it cannot be judged."""
+    rig, seen, notes = of_both(rig, _at_instants(person))
+    together = max(pairs_of(seen).values(), default=0)
+    if together < FEWEST_INSTANTS:
+        raise CalibrationError(
+            f"it cannot be judged: two cameras saw the person together at {together} moments only, {INSTANTS_PER_S:g} "
+            f"of which make a second, and {FEWEST_INSTANTS} are needed: record somebody who walks where the pictures "
+            "of the cameras overlap"
+        )
+    measures = _measured(rig, seen)
+    lengths = limb_lengths_m(person.tracks[0].joints, measures.points_m)
+    limit = PEOPLE_MM.times(1 / _distance_m(rig, measures.points_m, stature_m(lengths)))
+    evidence = replace(
+        of_check(evidence_of(rig, seen, measures, measures)),
+        px_limit=limit,
+        stature_m=stature_m(lengths),
+        what="the person",
+        px_advice=STEADIER,
+    )
+    found = findings(suspicions(rig, seen.corners_px, limit))
+    return Report(
+        kind="check",
+        judgement=judged(evidence, found),
+        rig=rig,
+        cameras={name: _camera(person, seen, measures, c) for c, name in enumerate(seen.cameras)},
+        what=what,
+        held_out=_figures(measures),
+        pairs=pairs_of(seen),
+        path_m=_middle(measures.points_m),
+        notes=(*notes, *_body_notes(lengths)),
+    )
+
+
+def _at_instants(person: PersonSeen) -> BoardSightings:
+    """What all cameras saw at the same moments, between their frames, with joints as corners."""
+    begin_s = min(track.captured_s[0] for track in person.tracks)
+    end_s = max(track.captured_s[-1] for track in person.tracks)
+    count = int(np.clip((end_s - begin_s) * INSTANTS_PER_S, 2, MOST_INSTANTS))
+    at_s = np.linspace(begin_s, end_s, count)
+    px = np.stack(
+        [between_frames(track.captured_s, track.keypoints_px, track.confidence, at_s)[0] for track in person.tracks]
+    )
+    shape = px.shape[:2]
+    return BoardSightings(
+        cameras=tuple(track.camera for track in person.tracks),
+        sizes_wh=person.sizes_wh,
+        captured_s=np.broadcast_to(at_s, shape),
+        frame=np.broadcast_to(np.arange(count), shape),
+        corners_px=px,
+        mirrored=np.zeros(shape, dtype=bool),
+    )
+
+
+def _measured(rig: CameraRig, seen: BoardSightings) -> Measures:
+    points_m = triangulated(rig, seen.corners_px)
+    residual_px = seen.corners_px - rig.project(points_m)
+    return Measures(
+        points_m=points_m,
+        residual_px=residual_px,
+        instants=int(np.isfinite(points_m).all(-1).any(1).sum()),
+        whole=spread_of(rig, residual_px),
+        cameras={name: spread_of(rig.select((name,)), residual_px[c : c + 1]) for c, name in enumerate(rig.names)},
+        spacing=NO_SPACING,
+    )
+
+
+def _camera(person: PersonSeen, seen: BoardSightings, measures: Measures, c: int) -> CameraTold:
+    track = next(track for track in person.tracks if track.camera == seen.cameras[c])
+    there = seen.seen[c]
+    return CameraTold(
+        frames=len(track.captured_s),
+        held_out=_figures(measures, c),
+        seen=Seen(seen.corners_px[c][there], measures.residual_px[c][there], np.ones(int(there.sum()), dtype=bool)),
+    )
+
+
+def _figures(measures: Measures, camera: int | None = None) -> Figures:
+    spread = measures.whole if camera is None else list(measures.cameras.values())[camera]
+    residual_px = measures.residual_px if camera is None else measures.residual_px[camera : camera + 1]
+    instants = int(np.isfinite(residual_px).all(-1).any((0, 2)).sum())
+    return Figures(instants, spread.count, spread.px_p50, spread.px_p95)
+
+
+def _body_notes(lengths: dict[str, tuple[float, float]]) -> tuple[str, ...]:
+    if not lengths:
+        return ()
+    told = ", ".join(f"{limb} {100 * middle:.1f} cm ± {spread:.0%}" for limb, (middle, spread) in lengths.items())
+    return (f"By this calibration the person is about {stature_m(lengths):.2f} m tall ({told}).",)
+
+
+def _distance_m(rig: CameraRig, points_m: F64, stature: float) -> float:
+    """Median from camera to joint; of a rig in a wrong unit, as it would be of a person of usual size."""
+    places = np.stack([camera.T_world_cam[:3, 3] for camera in rig.cameras])
+    apart = np.linalg.norm(points_m - places[:, None, None], axis=-1)
+    low, high = STATURE_M
+    scale = 1.0 if low <= stature <= high or not stature > 0 else USUAL_STATURE_M / stature
+    return max(NEAREST_M, scale * float(np.nanmedian(apart)))
+
+
+def _middle(points_m: F64) -> F64:
+    """(T, 3) of the joints that are known; NaN of none."""
+    known = np.isfinite(points_m).all(-1)
+    total = np.where(known[..., None], points_m, 0.0).sum(1)
+    count = known.sum(-1)[:, None]
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
