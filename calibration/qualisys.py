@@ -23,7 +23,7 @@ def read_qualisys(path: Path) -> CameraRig:
     """The rig of the file. Raises CalibrationError when a camera or a value is missing."""
     try:
         cameras = ElementTree.fromstring(path.read_bytes()).findall("./cameras/camera")
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # also of an encoding that there is not
         raise CalibrationError(f"this is not a Qualisys calibration: {error}") from error
     if not cameras:
         raise CalibrationError("no <camera> in it: export the calibration from Qualisys Track Manager again")
@@ -61,7 +61,7 @@ def _camera_of(element: ElementTree.Element) -> Camera:
         )
     except KeyError as error:
         raise CalibrationError(f"camera {name!r} lacks {error} in the Qualisys file") from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise CalibrationError(f"camera {name!r}: {error}") from error
 
 

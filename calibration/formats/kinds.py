@@ -21,6 +21,7 @@ from calibration.rig import Camera, CameraRig
 MAX_APART_M = 200.0  # no room is wider; in millimetres, every rig is
 MAX_BYTES = 64 * 1024 * 1024  # the 521 cameras of the Panoptic Studio are half a megabyte
 ALL, FIVE = 8, 5
+XML_FAULTS = (ElementTree.ParseError, LookupError, ValueError)  # the latter two of encodings
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _read_file(path: Path) -> Read:
         return _read_map(filestorage.parse_yaml(text), path)
     try:
         tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CalibrationError(f"this kind of calibration file is not known: {KNOWN}") from error
     return _read_toml(text)
 
@@ -149,9 +150,10 @@ def _read_toml(text: str) -> Read:
 def _read_xml(path: Path, text: str) -> Read:
     if "<opencv_storage" in text:
         try:
-            return _read_map(filestorage.parse_xml(ElementTree.fromstring(text)), path)
-        except ElementTree.ParseError as error:
+            document = filestorage.parse_xml(ElementTree.fromstring(text))
+        except XML_FAULTS as error:
             raise CalibrationError(f"this is not XML of OpenCV: {error}") from error
+        return _read_map(document, path)
     return Read(read_qualisys(path), QUALISYS)
 
 
@@ -204,7 +206,7 @@ def _map_of(path: Path) -> dict[str, Any]:
             return document if isinstance(document, dict) else {}
         if path.suffix.lower() == ".xml":
             return filestorage.parse_xml(ElementTree.fromstring(text))
-    except (ValueError, RecursionError, ElementTree.ParseError) as error:
+    except (RecursionError, *XML_FAULTS) as error:
         raise CalibrationError(f"it is damaged: {error}") from error
     return filestorage.parse_yaml(text)
 

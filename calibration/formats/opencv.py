@@ -52,9 +52,9 @@ def read(document: Mapping[str, Any], stem: str) -> CameraRig:
 def read_folder(documents: Mapping[str, Mapping[str, Any]]) -> CameraRig:
     """The rig of a folder's files, stem → map: by camera_index where all have one, else 2 before 10 by their names."""
     tables = [found for stem, document in documents.items() for found in _tables(document, stem)]
-    indices = [table.get("camera_index") for _, table in tables]
+    indices = [_index_of(name, table) for name, table in tables]
     if all(index is not None for index in indices):
-        tables = [tables[place] for place in np.argsort([number_of(index) for index in indices], kind="stable")]
+        tables = [tables[place] for place in np.argsort(np.array(indices, dtype=np.float64), kind="stable")]
     else:
         tables.sort(key=lambda found: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", found[0])])
     return CameraRig(tuple(_camera_of(name, table) for name, table in tables))
@@ -72,6 +72,13 @@ def _tables(document: Mapping[str, Any], stem: str) -> list[tuple[str, Mapping[s
         for key, table in pairs
         if isinstance(table, dict) and _has_matrix(table)
     ]
+
+
+def _index_of(name: str, table: Mapping[str, Any]) -> float | None:
+    try:
+        return number_of(table["camera_index"]) if "camera_index" in table else None
+    except (ValueError, TypeError) as error:
+        raise CalibrationError(f"camera {name!r} has a `camera_index` of the wrong kind: {error}") from error
 
 
 def _has_matrix(table: Mapping[str, Any]) -> bool:

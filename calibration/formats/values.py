@@ -14,6 +14,7 @@ from calibration.rig import Camera
 Array = npt.NDArray[np.float64]
 
 ROUNDED = 1e-4  # of R·Rᵀ: files of six digits, or of single precision, are meant as rotations
+MOST_TURN_RAD = 1e3  # of a rotation vector's entries; a larger one is something else
 
 
 def camera_of(
@@ -44,9 +45,10 @@ def rotation_of(values: Any) -> Array:
     A matrix with rounded digits gives the nearest rotation; one that is exact stays as it is.
     """
     R = np.asarray(values, dtype=np.float64)
-    if R.size == 3:
+    if R.size == 3 and (np.abs(R) <= MOST_TURN_RAD).all():
         return rigid.rotation_from_rotvec(R)
-    if R.shape != (3, 3) or not np.allclose(R @ R.T, np.eye(3), atol=ROUNDED) or np.linalg.det(R) < 0:
+    within = R.shape == (3, 3) and bool((np.abs(R) <= 2.0).all())  # also finite
+    if not within or not np.allclose(R @ R.T, np.eye(3), atol=ROUNDED) or np.linalg.det(R) < 0:
         raise ValueError(f"not a rotation matrix (3, 3) with determinant +1:\n{R}")
     if np.allclose(R @ R.T, np.eye(3), rtol=0.0, atol=1e-12):
         return R
