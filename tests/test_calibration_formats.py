@@ -129,7 +129,7 @@ WORDS = (
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(draw=st.randoms(use_true_random=False))
 @EVERY_KIND
 def test_a_damaged_file_is_refused_or_read_and_nothing_else(tmp_path, kind, draw):

@@ -42,7 +42,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     parser.add_argument("what", type=Path, nargs="+", metavar="WHAT", help="file, folder, or several videos")
     parser.add_argument("--out", type=Path, required=True, metavar="S.mcap", help="the session to make")
-    parser.add_argument("--calibration", type=Path, metavar="FILE", help=".toml or Qualisys .qca.txt")
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="of any kind in docs/calibration-files.md")
     parser.add_argument(
         "--names", nargs="+", default=[], metavar="CAMERA", help="the calibration's cameras, in the order of the files"
     )
