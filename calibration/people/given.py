@@ -1,0 +1,98 @@
+"""A calibration that is given, held against what cameras saw of a person: clocks, and cameras that are exchanged."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration import rigid
+from calibration.people import essential
+from calibration.people.beginning import GATE_OF_BODY, LEAST_TOGETHER, body_size, points_together
+from calibration.people.track import Straightened
+from calibration.people.world import aligned, centres, size_of
+from calibration.twist import cross_matrix
+
+Array = npt.NDArray[np.float64]
+
+STEP_S = 0.05
+SWEEPS = 3
+
+
+def clocks(straight: Straightened, T_cam_world: Array, instants_s: Array, most_offset_s: float) -> tuple[Array, Array]:
+    """offsets_s (C,) at which the given poses hold best, the first camera's being 0; and the cost (C, C) of each pair.
+
+    Costs are from 0 to 1, NaN for pairs that saw nothing together.
+    """
+    C = len(T_cam_world)
+    offsets_s = np.zeros(C)
+    tried = np.arange(-np.ceil(most_offset_s / STEP_S), np.ceil(most_offset_s / STEP_S) + 1) * STEP_S
+    for sweep in range(SWEEPS if most_offset_s > 0 else 0):
+        grid = tried if sweep == 0 else tried * 0.4**sweep
+        for c in range(1, C):
+            of_camera = [
+                _camera_cost(straight, T_cam_world, instants_s, offsets_s, c, offset) for offset in offsets_s[c] + grid
+            ]
+            if np.isfinite(of_camera).any():
+                offsets_s[c] += grid[int(np.nanargmin(of_camera))]
+    costs = np.full((C, C), np.nan)
+    for a in range(C):
+        for b in range(a + 1, C):
+            costs[a, b] = costs[b, a] = pair_cost(straight, T_cam_world, instants_s, offsets_s, a, b)
+    return offsets_s, costs
+
+
+def pair_cost(straight: Straightened, T_cam_world: Array, instants_s: Array, offsets_s: Array, a: int, b: int) -> float:
+    """How badly the epipolar constraint of two cameras holds: 0 to 1; NaN where they saw nothing together."""
+    of_a = straight.camera(a, instants_s, offsets_s[a])
+    of_b = straight.camera(b, instants_s, offsets_s[b])
+    gate = GATE_OF_BODY * float(np.mean([body_size(of_a)[0], body_size(of_b)[0]]))
+    xa, xb = points_together(of_a, of_b, np.random.default_rng(0))
+    if len(xa) < LEAST_TOGETHER or not np.isfinite(gate):
+        return np.nan
+    T = T_cam_world[b] @ rigid.inverse(T_cam_world[a])
+    E = cross_matrix(T[:3, 3]) @ T[:3, :3]
+    za, zb = essential.depths(T[:3, :3], T[:3, 3], xa, xb)
+    off = np.where((za > 0) & (zb > 0), essential.sampson2(E[None], xa, xb)[0] / gate**2, 1.0)
+    return float(np.minimum(off, 1.0).mean())
+
+
+def _camera_cost(
+    straight: Straightened, T_cam_world: Array, instants_s: Array, offsets_s: Array, c: int, offset_s: float
+) -> float:
+    """The mean cost of a camera's pairs with the others, were its clock wrong by so much."""
+    offsets_s = offsets_s.copy()
+    offsets_s[c] = offset_s
+    costs = np.array([
+        pair_cost(straight, T_cam_world, instants_s, offsets_s, c, other)
+        for other in range(len(T_cam_world)) if other != c
+    ])  # fmt: skip
+    return float(np.nanmean(costs)) if np.isfinite(costs).any() else np.nan
+
+
+def turned_and_moved(T_cam_world: Array, T_given: Array) -> tuple[Array, Array]:
+    """How far each camera (C,) is turned, in degrees, and moved, as a share of the rig's size, from where it is given.
+
+    The rigs are laid over each other so that as many cameras as possible agree.
+    """
+    T = aligned(T_cam_world, T_given).poses(T_cam_world)
+    turned = [rigid.rotvec_from_rotation(R) for R in T[:, :3, :3] @ T_given[:, :3, :3].swapaxes(1, 2)]
+    moved = np.linalg.norm(centres(T) - centres(T_given), axis=1) / max(size_of(T_given), 1e-12)
+    return np.degrees(np.linalg.norm(turned, axis=1)), moved
+
+
+def exchanged(T_cam_world: Array, T_given: Array, names: Sequence[str]) -> tuple[str, str] | None:
+    """Two cameras whose given poses fit far better when exchanged; None where there are none."""
+
+    def misfit(T: Array) -> float:
+        turned_deg, moved = turned_and_moved(T_cam_world, T)
+        return float((np.minimum(turned_deg / 60, 1) + np.minimum(moved, 1)).mean())
+
+    C = len(T_given)
+    lowest, best = 0.5 * misfit(T_given), None
+    for a in range(C):
+        for b in range(a + 1, C):
+            order = np.arange(C)
+            order[[a, b]] = order[[b, a]]
+            if (now := misfit(T_given[order])) < lowest:
+                lowest, best = now, (names[a], names[b])
+    return best
