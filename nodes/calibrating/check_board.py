@@ -54,6 +54,7 @@ def of_both(rig: CameraRig, sightings: BoardSightings) -> tuple[CameraRig, Board
     `cam01` is `cam_01`. Raises CalibrationError when too few are, or pictures have another shape.
     """
     pairs = {name: ours for name in sightings.cameras if (ours := _called(name, rig)) is not None}
+    pairs = dict(sorted(pairs.items(), key=lambda pair: rig.names.index(pair[1])))
     if len(pairs) < 2:
         raise CalibrationError(
             f"the calibration is of {', '.join(rig.names)}, the recording of {', '.join(sightings.cameras)}: name the "

@@ -93,6 +93,11 @@ class Report:
         return () if self.rig is None else self.rig.cameras
 
 
+def measured_on(report: Report) -> str:
+    """What the figures called held_out are of."""
+    return "this recording" if report.kind == "check" else "held-out frames"
+
+
 def made_with() -> str:
     """Name and version of this program."""
     try:

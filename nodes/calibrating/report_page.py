@@ -5,7 +5,7 @@ import math
 
 from calibration.limits import Verdict
 from calibration.verdict import Judged
-from nodes.calibrating.report import CameraTold, Figures, Report, made_with
+from nodes.calibrating.report import CameraTold, Figures, Report, made_with, measured_on
 from nodes.report.page import Page
 
 TITLES = {
@@ -64,12 +64,12 @@ def _figures(page: Page, report: Report) -> None:
     page.section("In figures", _explained(report))
     columns = ["", "moments", "points", "px, median", "px, 95 of 100 below"]
     rows = [["fitted frames", *_cells(report.train)]] if report.train else []
-    rows += [["held-out frames", *_cells(report.held_out)]] if report.held_out else []
-    rows += [[f"held-out frames, {name}", *_cells(other.held_out)] for name, other in report.compared.items()]
+    rows += [[measured_on(report), *_cells(report.held_out)]] if report.held_out else []
+    rows += [[f"{measured_on(report)}, {name}", *_cells(other.held_out)] for name, other in report.compared.items()]
     if report.board is not None:
         columns += ["square, mm", "its sd", "error, 95 of 100 below"]
-        spacings = {"held-out frames": report.spacing}
-        spacings |= {f"held-out frames, {name}": other.spacing for name, other in report.compared.items()}
+        spacings = {measured_on(report): report.spacing}
+        spacings |= {f"{measured_on(report)}, {name}": other.spacing for name, other in report.compared.items()}
         for row in rows:
             spacing = spacings.get(row[0])
             told = (

@@ -12,14 +12,15 @@ from matplotlib.patches import Rectangle
 from calibration import rigid
 from calibration.coverage import GRID_WH
 from calibration.rig import Camera
-from nodes.calibrating.report import Figures, Report, Seen
+from nodes.calibrating.report import Figures, Report, Seen, measured_on
 
 F64 = npt.NDArray[np.float64]
 
 DPI = 110
 WIDTH_IN = 10.0
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#e69f00", "#009e73", "#777777"  # Okabe and Ito
-LONGER = 50.0  # times that residuals are drawn: 0.5 px is seen as 25
+LONGER = (50, 20, 10, 5, 2, 1)  # times that residuals may be drawn: 0.5 px is seen as 25
+LONGEST = 0.15  # of the picture's width, for 95 of 100 of them
 MOST_ARROWS = 1500  # of a camera; more are one blot
 CONE = 0.12  # of the rig's size: how far from its place a camera's picture is drawn
 CLOSE_PX = 2.0  # colours of residuals end here at least: a good camera looks good
@@ -80,7 +81,7 @@ def errors_by_camera(report: Report) -> bytes:
     figure = Figure(figsize=(WIDTH_IN, 1.2 + 0.55 * len(names)))
     axes = figure.add_subplot()
     kinds = [("fitted frames", GREY, -0.2, [report.cameras[name].train for name in names]),
-             ("held-out frames", BLUE, 0.2, [report.cameras[name].held_out for name in names])]  # fmt: skip
+             (measured_on(report), BLUE, 0.2, [report.cameras[name].held_out for name in names])]  # fmt: skip
     kinds = [kind for kind in kinds if any(kind[3])]
     for label, colour, shift, told in kinds:
         rows = np.arange(len(names)) + (shift if len(kinds) > 1 else 0.0)
@@ -107,7 +108,7 @@ def picture_of_camera(seen: Seen, size_wh: tuple[int, int]) -> bytes:
     figure = Figure(figsize=(WIDTH_IN, 0.5 * WIDTH_IN * min(1.8, height / width) + 0.7))
     covered, errors = figure.subplots(1, 2)
     _draw_coverage(covered, seen, size_wh)
-    _draw_residuals(errors, seen)
+    _draw_residuals(errors, seen, width)
     for axes in (covered, errors):
         axes.add_patch(Rectangle((-0.5, -0.5), width, height, fill=False, ec="#333333", lw=1.2))
         axes.set_xlim(-0.5 - 0.02 * width, (1.02 * width) - 0.5)
@@ -139,22 +140,24 @@ def _draw_coverage(axes: Axes, seen: Seen, size_wh: tuple[int, int]) -> None:
     bar.set_label("points in a cell", fontsize=7)
 
 
-def _draw_residuals(axes: Axes, seen: Seen) -> None:
-    """From each reprojected point towards where it was seen, LONGER times as long, coloured by length."""
+def _draw_residuals(axes: Axes, seen: Seen, width: int) -> None:
+    """From each reprojected point towards where it was seen, so many times as long, coloured by length."""
     known = np.isfinite(seen.residual_px).all(-1)
     chosen = known & seen.held_out if (known & seen.held_out).any() else known
     rows = np.flatnonzero(chosen)
     rows = rows[:: -(-len(rows) // MOST_ARROWS) or 1]
     points, residuals = seen.points_px[rows], seen.residual_px[rows]
     length = np.linalg.norm(residuals, axis=-1)
-    kind = "held-out frames" if chosen is not known else "all frames"
-    axes.set_title(f"residuals of {kind}, {LONGER:.0f} times as long", fontsize=9)
     if not len(rows):
+        axes.set_title("residuals", fontsize=9)
         axes.text(0.5, 0.5, "nothing seen together\nwith another camera", ha="center", va="center",
                   transform=axes.transAxes, color=GREY)  # fmt: skip
         return
     most = max(CLOSE_PX, float(np.percentile(length, 95)))
-    lines = LineCollection(np.stack([points, points + LONGER * residuals], axis=1), cmap="plasma_r", lw=0.8)
+    longer = next((times for times in LONGER if most * times <= LONGEST * width), LONGER[-1])
+    kind = "residuals of held-out frames" if chosen is not known and not seen.held_out.all() else "residuals"
+    axes.set_title(f"{kind}, {longer} times as long", fontsize=9)
+    lines = LineCollection(np.stack([points, points + longer * residuals], axis=1), cmap="plasma_r", lw=0.8)
     lines.set_array(length)
     lines.set_clim(0, most)
     axes.add_collection(lines)
