@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 from calibration import rigid
 from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
-from calibration.extrinsics import board_start, board_views
+from calibration.extrinsics import board_views
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
 from calibration.twist import exp_twist
@@ -100,30 +100,36 @@ def towards(rig: CameraRig, T_new_old: Array, camera: str) -> Array:
 
 
 def lying_board(rig: CameraRig, board: CharucoBoard, sightings: BoardSightings) -> Array:
-    """T_world_board (4, 4) of a board that lies still in all these sightings; one camera is enough.
+    """T_world_board (4, 4) of a board that lies still in all these sightings; one camera that saw it is enough.
 
-    Raises CalibrationError when it is not seen well enough, or moves.
+    A picture of a board far off fits two poses; the one is taken that has all cameras of the rig on one side. Raises
+    CalibrationError when it is not seen well enough, or moves.
     """
-    rig = rig.select(sightings.cameras)
+    seeing = rig.select(sightings.cameras)
     _refuse_motion(sightings)
     seen = sightings.seen
     often = seen.sum(1) > 0.5 * np.maximum(seen.any(-1).sum(1), 1)[:, None]  # (C, K) not in a frame or two alone
-    with np.errstate(invalid="ignore"):
-        corners_px = np.stack([_median(px) for px in sightings.corners_px])
+    corners_px = np.stack([_median(px) for px in sightings.corners_px])
     corners_px[~often] = np.nan
-    rays = np.stack([camera.undistort(px) for camera, px in zip(rig.cameras, corners_px, strict=True)])
+    rays = np.stack([camera.undistort(px) for camera, px in zip(seeing.cameras, corners_px, strict=True)])
     views = board_views(board.corners_m(), list(rays[:, None]))
-    poses, there = board_start(views, np.stack([camera.T_cam_world for camera in rig.cameras]))
-    if not there[0] or np.isfinite(rays).all(-1).sum() < LEAST_CORNERS:
+    guesses = [
+        camera.T_world_cam @ pose
+        for c, camera in enumerate(seeing.cameras)
+        for pose, error in zip(views.Ts_cam_board[c, :, 0], views.error[c, :, 0], strict=True)
+        if np.isfinite(error)
+    ]
+    if not guesses or np.isfinite(rays).all(-1).sum() < LEAST_CORNERS:
         raise CalibrationError(
             "the board on the floor is not seen well enough by any camera: lay it where a camera sees all of it, not "
             "too flat, or say when it lies there with --at SECOND"
         )
-    return _settled(rig, board, rays, poses[0])
+    settled = [_settled(seeing, board, rays, guess) for guess in guesses]
+    return min(settled, key=lambda found: (not _all_on_one_side(rig, found[0]), found[1]))[0]
 
 
-def _settled(rig: CameraRig, board: CharucoBoard, rays: Array, T_world_board: Array) -> Array:
-    """The pose that fits all cameras' rays (C, K, 2) best."""
+def _settled(rig: CameraRig, board: CharucoBoard, rays: Array, T_world_board: Array) -> tuple[Array, float]:
+    """The pose near this one that fits all cameras' rays (C, K, 2) best, and how badly it does."""
     seen = np.isfinite(rays).all(-1)
     focal_px = np.array([camera.K[0, 0] for camera in rig.cameras])
 
@@ -133,7 +139,14 @@ def _settled(rig: CameraRig, board: CharucoBoard, rays: Array, T_world_board: Ar
         off = (in_cams[..., :2] / np.maximum(in_cams[..., 2:], 1e-3) - rays) * focal_px[:, None, None]
         return np.asarray(off[seen].ravel())
 
-    return np.asarray(exp_twist(least_squares(off_px, np.zeros(6), loss="soft_l1").x) @ T_world_board)
+    found = least_squares(off_px, np.zeros(6), loss="soft_l1")
+    return np.asarray(exp_twist(found.x) @ T_world_board), float(found.cost)
+
+
+def _all_on_one_side(rig: CameraRig, T_world_board: Array) -> bool:
+    places = np.stack([camera.T_world_cam[:3, 3] for camera in rig.cameras])
+    sides = (places - T_world_board[:3, 3]) @ T_world_board[:3, 2] > 0
+    return bool(sides.all() or not sides.any())
 
 
 def _refuse_motion(sightings: BoardSightings) -> None:

@@ -48,14 +48,16 @@ def check_board(rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, 
     )
 
 
-def of_both(rig: CameraRig, sightings: BoardSightings) -> tuple[CameraRig, BoardSightings, tuple[str, ...]]:
+def of_both(
+    rig: CameraRig, sightings: BoardSightings, fewest: int = 2
+) -> tuple[CameraRig, BoardSightings, tuple[str, ...]]:
     """The cameras that are in both, by the recording's names and its pictures' sizes, and notes of those that are not.
 
-    `cam01` is `cam_01`. Raises CalibrationError when too few are, or pictures have another shape.
+    `cam01` is `cam_01`. Raises CalibrationError when fewer than `fewest` are, or pictures have another shape.
     """
     pairs = {name: ours for name in sightings.cameras if (ours := _called(name, rig)) is not None}
     pairs = dict(sorted(pairs.items(), key=lambda pair: rig.names.index(pair[1])))
-    if len(pairs) < 2:
+    if len(pairs) < fewest:
         raise CalibrationError(
             f"the calibration is of {', '.join(rig.names)}, the recording of {', '.join(sightings.cameras)}: name the "
             "videos as the cameras are called, or rename the cameras: python run_system.py calibrate convert IN OUT "
