@@ -29,8 +29,11 @@ MOST_PICTURES = 80
 LEAST_MOVED = 0.02  # of the picture's width, that the board must have moved in it, or changed in size
 FOCAL_GUESSES = {"pinhole": (0.45, 0.7, 1.1, 1.8), "fisheye": (0.25, 0.4, 0.6)}  # of the picture's width
 TRIAL_STEPS, STEPS = 12, 60
-SIGMA_PX = 0.3
+SIGMA_PX = 0.3  # of a corner, to begin with
+LEAST_SIGMA_PX = 0.1  # corners of one picture err alike, which their own residuals do not show
+RAYLEIGH_MEDIAN = 1.1774  # of the length of a 2D error with unit sigma per axis
 BAD_PICTURE = 4.0  # times the usual error of a picture
+LEAST_BAD_PX = 0.5
 MOST_SIGMA_FOCAL = 0.05  # of the focal length: beyond, the pictures do not tell it
 
 # What lenses are like, where the pictures tell little: one standard deviation.
@@ -91,8 +94,8 @@ def solve_intrinsics(
     plane = board.corners_m()[:, :2]
     pictures = usable[chosen(sightings.corners_px[usable], sightings.size_wh, plane, most)]
     vector = _from_nothing(board, sightings, pictures, lens_model)
-    kept = _that_fit(board, sightings, pictures, lens_model, vector)
-    solution, problem = _solved(board, sightings, kept, lens_model, vector, STEPS)
+    kept, vector, sigma_px = _that_fit(board, sightings, pictures, lens_model, vector)
+    solution, problem = _solved(board, sightings, kept, lens_model, vector, STEPS, sigma_px)
     state = solution.state
     sigma_focal = float(
         np.sqrt(arrow.covariance(problem.linearised(state))[:2, :2].diagonal().max()) / state.intrinsics[0, 0]
@@ -178,17 +181,27 @@ def _from_nothing(board: CharucoBoard, sightings: CameraSightings, pictures: I64
     return best
 
 
-def _that_fit(board: CharucoBoard, sightings: CameraSightings, pictures: I64, lens_model: Lens, vector: Array) -> I64:
-    """The pictures without those whose error is far beyond the usual: blurred, or read wrongly."""
-    solution, problem = _solved(board, sightings, pictures, lens_model, vector, STEPS)
+def _that_fit(
+    board: CharucoBoard, sightings: CameraSightings, pictures: I64, lens_model: Lens, start: Array
+) -> tuple[I64, Array, float]:
+    """The pictures without those whose error is far beyond the usual (blurred, or read wrongly); intrinsics; the noise
+    of a corner per axis."""
+    solution, problem = _solved(board, sightings, pictures, lens_model, start, STEPS)
     off_px = np.linalg.norm(problem.residual_px(solution.state)[0], axis=-1)
     typical = np.sqrt(np.nanmean(np.square(off_px), axis=1))
-    kept = pictures[typical <= max(BAD_PICTURE * float(np.nanmedian(typical)), 0.5)]
-    return kept if len(kept) >= LEAST_PICTURES else pictures
+    fits = typical <= max(BAD_PICTURE * float(np.nanmedian(typical)), LEAST_BAD_PX)
+    sigma_px = max(float(np.nanmedian(off_px)) / RAYLEIGH_MEDIAN, LEAST_SIGMA_PX)
+    return pictures[fits] if fits.sum() >= LEAST_PICTURES else pictures, solution.state.intrinsics[0], sigma_px
 
 
 def _solved(
-    board: CharucoBoard, sightings: CameraSightings, pictures: I64, lens_model: Lens, start: Array, steps: int
+    board: CharucoBoard,
+    sightings: CameraSightings,
+    pictures: I64,
+    lens_model: Lens,
+    start: Array,
+    steps: int,
+    sigma_px: float = SIGMA_PX,
 ) -> tuple[arrow.Solution[BoardState], BoardProblem]:
     corners_px = sightings.corners_px[pictures]
     rays = Intrinsics(sightings.camera, sightings.size_wh, lens_model, start).rays(corners_px)
@@ -205,7 +218,7 @@ def _solved(
         prior_sigma=sigma[None],
         time_s=np.zeros((1, len(pictures))),
         velocity=np.zeros((len(pictures), 6)),
-        sigma_px=SIGMA_PX,
+        sigma_px=sigma_px,
         square_sigma=SIGMA_SQUARE,
     )
     state = BoardState(np.eye(4)[None], start[None], np.zeros(1), poses[0])

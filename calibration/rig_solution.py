@@ -15,6 +15,8 @@ from calibration.clean_corners import clean
 from calibration.errors import CalibrationError
 from calibration.extrinsics import Pair, board_start, board_views, chained, pairs_of
 from calibration.intrinsics import (
+    LEAST_SIGMA_PX,
+    RAYLEIGH_MEDIAN,
     SIGMA_SQUARE,
     Intrinsics,
     IntrinsicsSolution,
@@ -32,8 +34,6 @@ Progress = Callable[[str, float], None]
 ROUNDS = 4  # of adjustment, each with the board's motion and the noise as the last one found them
 STEPS = 40
 FIRST_SIGMA_PX = 1.0
-LEAST_SIGMA_PX = 0.1
-RAYLEIGH_MEDIAN = 1.1774  # of the length of a 2D error with unit sigma per axis
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,6 @@ def sightings_of(source: Source, board: CharucoBoard, out: Path, progress: Progr
 
     Raises CalibrationError that names cameras and remedies when too little was found.
     """
-    if source.corners is not None:
-        return together(load_corners(source.corners))
     seen = each_camera(source, board, out.with_suffix(".corners.npz"), progress)
     if len(seen) < 2:
         raise CalibrationError(
@@ -53,6 +51,8 @@ def sightings_of(source: Source, board: CharucoBoard, out: Path, progress: Progr
 
 def each_camera(source: Source, board: CharucoBoard, keep: Path, progress: Progress) -> Sequence[CameraSightings]:
     """What each camera saw. Raises CalibrationError where one hardly saw the board, with what may be wrong."""
+    if source.corners is not None:
+        return load_corners(source.corners)
     where = source.videos or source.session
     if where is not None:
         seen: Sequence[CameraSightings] = read_sightings(where, board, progress)
