@@ -69,9 +69,8 @@ def test_undistort_is_the_inverse_of_projection(dist):
 @EVERY_LENS
 def test_the_compiled_twin_undistorts_alike(dist):
     camera = Camera("wide", SIZE_WH, K, np.array(dist), np.eye(4), "fisheye")
-    flat = Camera(
-        "flat", SIZE_WH, K * [[3, 1, 1], [1, 3, 1], [1, 1, 1]], np.array([-0.3, 0.1, 0.0] + [0.0] * 2), np.eye(4)
-    )
+    long_K = np.array([[1200.0, 0.0, 652.0], [0.0, 1206.0, 355.0], [0.0, 0.0, 1.0]])
+    flat = Camera("flat", SIZE_WH, long_K, np.array([-0.3, 0.1, 0.0, 0.0]), np.eye(4))
     px = np.concatenate([np.random.default_rng(1).uniform(0, SIZE_WH, (200, 2)), [[np.nan, 3.0]], K[None, :2, 2]])
     rays = RigArrays.of(CameraRig((flat, camera))).rays(np.stack([px, px]))
     np.testing.assert_allclose(rays[1], camera.undistort(px), rtol=1e-9, atol=1e-12)
