@@ -33,7 +33,8 @@ def test_what_is_fine_is_good_without_a_word():
         ({"coverage_share": 0.12}, "usable", "12% of its picture"),
         ({"angle_deg": 5.0}, "redo", "5 degrees apart"),
         ({"sigma_position_mm": 11.0}, "usable", "11.0 mm"),
-        ({"sigma_rotation_deg": 0.5}, "redo", "0.50 degrees"),
+        ({"sigma_rotation_deg": 0.5}, "usable", "0.50 degrees"),
+        ({"sigma_position_mm": 80.0}, "redo", "80.0 mm"),
         ({"px": float("nan")}, "usable", "too little together"),
     ],
 )
