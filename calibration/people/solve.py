@@ -57,7 +57,8 @@ class PeopleSolution:
     sigma_rotation_deg, sigma_offset_s: (C,) by leaving out parts of the recording in turn (jackknife), relative to the
     other cameras; what detectors always see wrongly is not in them. held_out: at instants that nothing was learnt from;
     train: at the others. before, before_train: the same of the given poses with clocks as told, None without. bones_m:
-    length by name. stature_m: of the person. notes: what the user should know, one line each.
+    length by name. stature_m: of the person.
+    size_m: of the rig. instants_s: (T,) looked at. notes: what the user should know, one line each.
     """
 
     rig: CameraRig
@@ -73,6 +74,7 @@ class PeopleSolution:
     stature_m: float
     scale_from: str
     size_m: float
+    instants_s: Array
     notes: tuple[str, ...]
 
 
@@ -239,6 +241,7 @@ def _told(
         stature_m=world.stature_of(joints, work.body),
         scale_from=scale_from,
         size_m=size_m,
+        instants_s=work.instants_s,
         notes=(*notes, *more),
     )  # fmt: skip
 

@@ -128,7 +128,7 @@ def person_world(T_cam_from: Array, joints: Array, body: Body, scale: float, tow
     middle = np.array([np.median(np.percentile(feet[:, axis], (2, 98))) for axis in range(3)])
     ahead = scale * centres(T_cam_from)[towards] - middle
     x = ahead - up * (ahead @ up)
-    if np.linalg.norm(x) < 1e-6 * max(np.linalg.norm(ahead), 1e-9):
+    if np.linalg.norm(x) < 1e-6 * np.linalg.norm(ahead):
         x = np.linalg.svd(up[None])[2][1]
     x = x / np.linalg.norm(x)
     R = np.stack([x, np.cross(up, x), up])
