@@ -71,6 +71,14 @@ class CameraSource(Section):
     )
 
 
+LatencyMs = Annotated[
+    NonNegativeFloat,
+    Field(
+        description="frames were captured so long before their time stamps; `calibrate` tells. docs/calibrate-rig.md"
+    ),
+]
+
+
 class DeviceSource(CameraSource):
     """A USB or built-in camera."""
 
@@ -79,6 +87,7 @@ class DeviceSource(CameraSource):
     size_wh: SizeWh = (1280, 720)
     fps: PositiveFloat = 30.0
     pixel_format: str = Field("MJPG", pattern=r"^[A-Z0-9]{4}$", description="four letters; MJPG saves USB bandwidth")
+    latency_ms: LatencyMs = 0.0
 
 
 class StreamSource(CameraSource):
@@ -88,6 +97,7 @@ class StreamSource(CameraSource):
     url: Annotated[str, AfterValidator(checked_url)]
     transport: Literal["tcp", "udp"] = Field("tcp", description="RTSP only")
     timeout_s: PositiveFloat = Field(5.0, description="without a frame for so long, the stream counts as lost")
+    latency_ms: LatencyMs = 0.0
 
 
 class VideoSource(CameraSource):
@@ -248,6 +258,9 @@ class Config(Section):
     preview: Preview = Preview()
     recording: Recording = Recording()
     truth: FilePath | None = Field(None, description="exact 3D joints (.npz), for sources that have them")
+    keypoints_only: bool = Field(
+        False, description="no fusion, so that several cameras can do without calibration; `live --keypoints-only`"
+    )
 
     def self_repairing(self) -> "Config":
         """The same with `fusion: drift: self_repair: true`."""
@@ -271,10 +284,11 @@ class Config(Section):
 
     def _refuse_without_calibration(self) -> None:
         """One camera alone can do without, where nothing else is meant from the room."""
-        if len(self.cameras) > 1:
+        if len(self.cameras) > 1 and not self.keypoints_only:
             raise ValueError(
                 f"calibration: missing, and there are {len(self.cameras)} cameras ({', '.join(self.cameras)}): "
-                "together they need a calibration file, `calibration: rig.toml`; only a single camera can do without"
+                "together they need a calibration file, `calibration: rig.toml`; only a single camera can do without. To "
+                "make one: run_system.py calibrate, or, of somebody who walks, first live --keypoints-only"
             )
         for key, given in (("truth", self.truth), ("crop_offset_px", self.crop_offset_px)):
             if given:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,14 @@ def test_pictures_are_rgb(tmp_path):
     frame = CameraDevice(str(write_red_clip(tmp_path / "red.mp4")), SIZE_WH, 30.0, "MJPG").read()
     assert frame is not None
     assert mean_rgb(frame.image_rgb) == pytest.approx([200, 0, 0], abs=12)
+
+
+def test_latency_goes_off_the_time_stamp(tmp_path):
+    source = CameraDevice(str(write_red_clip(tmp_path / "red.mp4")), SIZE_WH, 30.0, "MJPG", latency_ms=2000.0)
+    began_ns = time.time_ns()
+    frame = source.read()
+    assert frame is not None
+    assert began_ns <= frame.captured_ns + 2000 * MS <= time.time_ns()
 
 
 def test_a_missing_device_is_said_with_those_that_exist(tmp_path):

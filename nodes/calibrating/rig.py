@@ -32,7 +32,7 @@ FLOOR = (
     "board on the floor and let `run_system.py calibrate world` set it."
 )
 UPSIDE_DOWN = -0.5  # upward part of a picture's own up
-LATE_MS = 5.0  # a clock that is off by less is not worth a line
+LATE_S = 0.005  # a clock that is off by less is not worth a line
 LATE_SIGMAS = 3.0
 
 
@@ -151,20 +151,18 @@ def _upside_down(rig: CameraRig) -> tuple[str, ...]:
 
 
 def _clock_notes(sightings: BoardSightings, solution: RigSolution, held_out: HeldOut) -> tuple[str, ...]:
+    """What the clocks are off by, where it matters; as `latency_ms`, of which only the differences are known."""
     if not held_out.offsets:
         return ()
-    late = {
-        name: -1000 * offset_s
-        for name, offset_s, sigma_s in zip(sightings.cameras, solution.offset_s, solution.sigma_offset_s, strict=True)
-        if abs(offset_s) > max(LATE_MS / 1000, LATE_SIGMAS * sigma_s)
-    }
-    if not late:
+    off = np.abs(solution.offset_s) > np.maximum(LATE_S, LATE_SIGMAS * solution.sigma_offset_s)
+    if not off.any():
         return ()
-    told = ", ".join(f"{name} {value:+.0f} ms" for name, value in late.items())
+    late_ms = 1000 * (solution.offset_s.max() - solution.offset_s)
+    told = ", ".join(f"{name} {value:.0f}" for name, value in zip(sightings.cameras, late_ms, strict=True))
     return (
-        f"Clocks: the frames' times are late against {sightings.cameras[0]} by {told}. With that corrected, held-out "
-        f"frames fit to {held_out.measures.whole.px_p50:.2f} px; without, to {held_out.px_p50_other:.2f} px. If the "
-        "cameras are always so, write it under `cameras:` of your configuration, as `latency_ms` of each camera.",
+        f"Clocks: frames were captured before their time stamps by (ms, perhaps all by more): {told}. So corrected, "
+        f"held-out frames fit to {held_out.measures.whole.px_p50:.2f} px; without, to {held_out.px_p50_other:.2f} px. "
+        "Where cameras are always so, write it into your configuration as `latency_ms` of each camera.",
     )
 
 

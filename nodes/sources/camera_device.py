@@ -25,11 +25,14 @@ class CameraDevice:
     """An open camera, asked for size, rate and format; `granted` is what it answers.
 
     device: index, /dev/video…, /dev/v4l/by-id/…; a video file does too, to try without a camera.
-    pixel_format: four letters such as MJPG or YUYV. `stamped_by` says whose time the latest frame carries: the
-    driver's, or ours when the frame was fetched. Raises SourceError.
+    pixel_format: four letters such as MJPG or YUYV. latency_ms: of the camera, before its stamps. `stamped_by` says
+    whose time the latest frame carries: the driver's, or ours when the frame was fetched. Raises SourceError.
     """
 
-    def __init__(self, device: int | str, size_wh: tuple[int, int], fps: float, pixel_format: str) -> None:
+    def __init__(
+        self, device: int | str, size_wh: tuple[int, int], fps: float, pixel_format: str, latency_ms: float = 0.0
+    ) -> None:
+        self._latency_ns = round(latency_ms * 1e6)
         self._device = device_path(device)
         self._capture = self._open()
         self._guard = ReadGuard(str(device), self._capture.release)
@@ -98,7 +101,7 @@ class CameraDevice:
         if self._capture.getBackendName() == "V4L2":
             stamp_ns = epoch_of_stamp(self._capture.get(cv2.CAP_PROP_POS_MSEC), now_ns, monotonic_ns)
         self.stamped_by = "arrival" if stamp_ns is None else "driver"
-        return now_ns if stamp_ns is None else stamp_ns
+        return (now_ns if stamp_ns is None else stamp_ns) - self._latency_ns
 
     def _why_lost(self) -> str:
         if isinstance(self._device, str) and not Path(self._device).exists():

@@ -31,11 +31,13 @@ class NetworkStream:
     """An open connection. `stamped_by` says whose clock the latest frame carries: the sender's, which RTSP cameras
     tell, or ours at the arrival.
 
-    transport: "tcp" or "udp", for RTSP. timeout_s: without data for so long, the stream is lost.
+    transport: "tcp" or "udp", for RTSP. timeout_s: without data for so long, the stream is lost. latency_ms: of the
+    camera before its stamps.
     Raises SourceError; its message names the address without the password.
     """
 
-    def __init__(self, url: str, transport: Literal["tcp", "udp"], timeout_s: float) -> None:
+    def __init__(self, url: str, transport: Literal["tcp", "udp"], timeout_s: float, latency_ms: float = 0.0) -> None:
+        self._latency_ns = round(latency_ms * 1e6)
         self.address = without_password(url)
         self._timeout_s = timeout_s
         self._clock = StreamClock()
@@ -117,7 +119,7 @@ class NetworkStream:
         pts_ns = None
         if self._own_time and packet.pts is not None:
             pts_ns = round(packet.pts * packet.time_base * NS_PER_S)
-        return self._clock.stamp(self._arrivals[0], pts_ns, sender_ns)
+        return self._clock.stamp(self._arrivals[0], pts_ns, sender_ns) - self._latency_ns
 
     def _lost(self, what: str, error: Exception) -> SourceError:
         if isinstance(error, HTTPUnauthorizedError):

@@ -30,13 +30,13 @@ def open_source(name: str, source: schema.Source, rig: CameraRig | None, start_n
 def _open_device(source: schema.DeviceSource) -> Source:
     from nodes.sources.camera_device import CameraDevice
 
-    return CameraDevice(source.device, source.size_wh, source.fps, source.pixel_format)
+    return CameraDevice(source.device, source.size_wh, source.fps, source.pixel_format, source.latency_ms)
 
 
 def _open_stream(source: schema.StreamSource) -> Source:
     from nodes.sources.network_stream import NetworkStream
 
-    return NetworkStream(source.url, source.transport, source.timeout_s)
+    return NetworkStream(source.url, source.transport, source.timeout_s, source.latency_ms)
 
 
 def _open_video(name: str, source: schema.VideoSource, start_ns: int) -> Source:
