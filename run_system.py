@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nodes.commands import compare, doctor, export, import_, live, plot, record, recover, reprocess
+from nodes.commands import calibrate, compare, doctor, export, import_, live, plot, record, recover, reprocess
 from nodes.commands.ending import INTERRUPTED, terminated_as_interrupted
 from nodes.system.process_table import Row, Setup
 
@@ -59,6 +59,7 @@ EXAMPLES = """\
 examples:
   python run_system.py                                        the demo: four rendered cameras, no hardware
   python run_system.py demo --headless --seconds 20 --summary s.json
+  python run_system.py calibrate rig --config my.yaml --board board.toml --out rig.toml     where your cameras stand
   python run_system.py doctor --config my.yaml                what is missing on this machine
   python run_system.py live --config my.yaml --record walk.mcap   your cameras (start from configs/webcams.yaml)
   python run_system.py replay walk.mcap                       the recording in place of the cameras
@@ -92,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     live.add(commands, TABLE)
+    calibrate.add(commands)
     doctor.add(commands)
     record.add(commands)
     live.add_replay(commands, REPLAY_TABLE)
