@@ -1,6 +1,5 @@
 """Which figures of a calibration are good, and which are still of use, with the reasons. In words for a newcomer."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -75,16 +74,10 @@ CHECKS = (
         "{name} looks from nearly the same side as the others, {value:.0f} degrees apart (good: from {good:g})",
         "depth is known from the angle between cameras: move farther from the others {names}",
     ),
-    Check(  # 5 mm at 3 m are 1.7 px, 50 mm are a camera whose place is hardly known
-        "sigma_position_mm",
-        Limit(5.0, 50.0),
-        "the place of {name} is known to {value:.1f} mm (good: up to {good:g})",
-        "bring {what} nearer, turn and tilt it more, before {names}",
-    ),
-    Check(  # 1.7 px; held-out frames tell whether it matters, so it never forces a redo
-        "sigma_rotation_deg",
-        Limit(0.1, math.inf),
-        "the direction of {name} is known to {value:.2f} degrees (good: up to {good:g})",
+    Check(  # what a detector of joints errs by is 10 mm and more: a fifth of that adds nothing to it
+        "sigma_aim_mm",
+        Limit(2.0, 10.0),
+        "{name} points {value:.1f} mm beside what it sees, as far as chance can tell (good: up to {good:g})",
         "bring {what} nearer, turn and tilt it more, before {names}",
     ),
 )

@@ -15,6 +15,7 @@ ELSE = (
     "the calibration is of another set-up, or most cameras were moved since: give the one that was made for this, or "
     "calibrate again"
 )
+MANY = 3  # cameras of which the same is said
 UNITS_M = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254, "feet": 0.3048}
 
 
@@ -33,8 +34,7 @@ class CameraEvidence:
     instants: int | None = None
     coverage_share: float | None = None
     angle_deg: float | None = None
-    sigma_position_mm: float | None = None
-    sigma_rotation_deg: float | None = None
+    sigma_aim_mm: float | None = None
     px_without: float | None = None
 
 
@@ -58,12 +58,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found. advice: with {names} where the cameras are to be named that it holds for."""
+    """One thing found. advice: with {names} where the cameras are to be named that it holds for.
+
+    explains_px: it is why pixels do not fit, so that no camera is blamed for them.
+    """
 
     verdict: Verdict
     reason: str
     advice: str
     name: str = ""
+    explains_px: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,13 @@ class Judgement:
 def judged(evidence: Evidence, found: Iterable[Finding] = ()) -> Judgement:
     """The whole is as bad as its worst camera, its scale, and what else was `found`. A finding may name a camera."""
     found = list(found)
-    wrong = culprit(evidence)
+    explained = any(finding.explains_px for finding in found)
+    wrong = None if explained else culprit(evidence)
     islands = _islands(evidence)
     cameras = {
         name: [
             *(finding for finding in found if finding.name == name),
-            *_camera(name, camera, evidence, wrong, name in islands),
+            *_camera(name, camera, evidence, wrong, name in islands, explained),
         ]
         for name, camera in evidence.cameras.items()
     }
@@ -126,7 +131,9 @@ def culprit(evidence: Evidence) -> str | None:
     return first if clearly else None
 
 
-def _camera(name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | None, alone: bool) -> list[Finding]:
+def _camera(
+    name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | None, alone: bool, explained: bool
+) -> list[Finding]:
     what = evidence.what
     if alone:
         told = f"{name} never sees {what} together with the other cameras"
@@ -144,8 +151,9 @@ def _camera(name: str, camera: CameraEvidence, evidence: Evidence, wrong: str | 
         todo = "it was moved, or its zoom, focus or picture size was changed: calibrate it again: {names}"
         return [Finding(verdict, told, todo, name)]
     px = camera.px if wrong is None else evidence.cameras[wrong].px_without  # not blamed for the one that is wrong
-    if _fits_nowhere(evidence) and wrong is None:
-        return [Finding("redo", "", "", name)]
+    if explained or (_fits_nowhere(evidence) and wrong is None):
+        verdict = "good" if camera.px is None else evidence.px_limit.verdict(camera.px)
+        return [Finding(verdict, "", "", name), *_checked(name, camera, what)]
     return [*_pixels(name, px, evidence), *_checked(name, camera, what)]
 
 
@@ -222,18 +230,28 @@ def _islands(evidence: Evidence) -> set[str]:
 
 
 def _summed(findings: list[Finding]) -> Judged:
-    """The worst verdict, with reasons and advice of all that are not good; the same advice is given once, for all."""
+    """The worst verdict, with reasons and advice of all that are not good; what holds for several is said once."""
     bad = sorted((finding for finding in findings if finding.verdict != "good"), key=lambda part: -RANK[part.verdict])
     if not bad:
         return Judged("good")
+    alike: dict[tuple[Verdict, str], list[Finding]] = {}
     advice: dict[str, list[str]] = {}
     for finding in bad:
+        alike.setdefault((finding.verdict, finding.advice), []).append(finding)
         names = advice.setdefault(finding.advice, [])
         if finding.name not in names:
             names.append(finding.name)
+    reasons = dict.fromkeys(reason for group in alike.values() for reason in _reasons(group))
     lines = (text.replace("{names}", _joined(names)) for text, names in advice.items() if text)
-    reasons = dict.fromkeys(finding.reason for finding in bad if finding.reason)
     return Judged(bad[0].verdict, tuple(reasons), tuple(lines))
+
+
+def _reasons(alike: list[Finding]) -> list[str]:
+    """Of many that are alike, the first in full."""
+    if len(alike) < MANY:
+        return [finding.reason for finding in alike if finding.reason]
+    others = [finding.name for finding in alike[1:] if finding.reason]
+    return [f"{alike[0].reason}; likewise {_joined(others)}"] if others else []
 
 
 def _joined(names: list[str]) -> str:

@@ -32,9 +32,8 @@ def test_what_is_fine_is_good_without_a_word():
         ({"instants": 3}, "redo", "3 moments together"),
         ({"coverage_share": 0.12}, "usable", "12% of its picture"),
         ({"angle_deg": 5.0}, "redo", "5 degrees apart"),
-        ({"sigma_position_mm": 11.0}, "usable", "11.0 mm"),
-        ({"sigma_rotation_deg": 0.5}, "usable", "0.50 degrees"),
-        ({"sigma_position_mm": 80.0}, "redo", "80.0 mm"),
+        ({"sigma_aim_mm": 4.0}, "usable", "4.0 mm"),
+        ({"sigma_aim_mm": 11.0}, "redo", "11.0 mm"),
         ({"px": float("nan")}, "usable", "too little together"),
     ],
 )
@@ -51,6 +50,12 @@ def test_cameras_that_need_the_same_are_told_in_one_line():
     told = judged(Evidence({"left": poor, "middle": FINE, "right": poor}, px=0.4))
     assert len(told.whole.advice) == 1
     assert told.whole.advice[0].endswith("left and right")
+
+
+def test_the_same_of_many_cameras_is_said_once():
+    told = judged(Evidence(dict.fromkeys(("a", "b", "c", "d"), replace(FINE, coverage_share=0.1)), px=0.4))
+    assert told.whole.reasons == ("a saw the board in 10% of its picture (good: from 30%); likewise b, c and d",)
+    assert told.cameras["d"].reasons == ("d saw the board in 10% of its picture (good: from 30%)",)
 
 
 def test_nobody_is_blamed_for_the_camera_that_is_wrong():

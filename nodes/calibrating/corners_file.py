@@ -22,7 +22,7 @@ def save_corners(seen: Sequence[CameraSightings], path: Path) -> None:
         arrays |= {f"{name}_{index}": getattr(each, name) for name in FIELDS}
     partial = path.with_name(path.name + ".part")
     with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(file, **arrays)
     partial.replace(path)
 
 

@@ -43,7 +43,11 @@ class Seen:
 
 @dataclass(frozen=True, eq=False)
 class CameraTold:
-    """One camera; None where nothing is known. frames: with a board (or person). offset_ms: of its clock."""
+    """One camera; None where nothing is known. frames: with a board (or person). offset_ms: of its clock.
+
+    sigma_aim_mm: how far its lines of sight pass beside what they show; sigma_position_mm and sigma_rotation_deg are of
+    its place and direction by themselves, larger where a lens makes good for them.
+    """
 
     frames: int | None = None
     coverage_share: float | None = None
@@ -51,6 +55,7 @@ class CameraTold:
     held_out: Figures | None = None
     sigma_position_mm: float | None = None
     sigma_rotation_deg: float | None = None
+    sigma_aim_mm: float | None = None
     offset_ms: float | None = None
     seen: Seen | None = None
 

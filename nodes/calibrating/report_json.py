@@ -85,6 +85,7 @@ def _told(told: CameraTold) -> dict[str, Any]:
     return {
         "sigma_position_mm": told.sigma_position_mm,
         "sigma_rotation_deg": told.sigma_rotation_deg,
+        "sigma_aim_mm": told.sigma_aim_mm,
         "offset_ms": told.offset_ms,
         "frames": told.frames,
         "coverage_share": told.coverage_share,

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from calibration.board import CharucoBoard
 from calibration.coverage import coverage_share
-from calibration.evidence import CORNERS_TOGETHER, evidence_of, of_check, pairs_of
+from calibration.evidence import CORNERS_TOGETHER, evidence_of, pairs_of
 from calibration.measure import Measures, Spread, measured
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
@@ -26,9 +26,7 @@ def report_of_board(
     sightings: BoardSightings,
     held_out: Bools,
     *,
-    sigma_position_mm: Mapping[str, float] | None = None,
-    sigma_rotation_deg: Mapping[str, float] | None = None,
-    offset_ms: Mapping[str, float] | None = None,
+    told: Mapping[str, CameraTold] | None = None,
     compared: Mapping[str, Measures] | None = None,
     left_out: Measures | None = None,
     found: tuple[Finding, ...] = (),
@@ -38,8 +36,8 @@ def report_of_board(
     """held_out: (T,) instants that took no part in the fit; the headline is theirs alone. found: judged elsewhere.
 
     left_out: measured there with rigs that were not fitted to them, where `rig` was; None: with this one. compared:
-    other rigs of the same cameras, measured on the same instants, by what they shall be called. sigma and offset: by
-    camera, where a fit told them. Raises CalibrationError as `measured` does.
+    other rigs of the same cameras, measured on the same instants, by what they shall be called. told: by camera,
+    what a fit knows (sigma, offset). Raises CalibrationError as `measured` does.
     """
     rig = rig.select(sightings.cameras)
     whole = measured(rig, board, sightings)
@@ -47,16 +45,13 @@ def report_of_board(
     if left_out is None:
         left_out = measured(rig, board, sightings.at(held_out))
         fitted = None if held_out.all() else measured(rig, board, sightings.at(~held_out))
-    sigma = sigma_position_mm or {}, sigma_rotation_deg or {}, offset_ms or {}
-    evidence = _with_fit(evidence_of(rig, sightings, whole, left_out), kind, sigma[0], sigma[1])
+    known = told or {}
+    evidence = _with_fit(evidence_of(rig, sightings, whole, left_out), kind, known)
     cameras = {
         name: replace(
-            _camera(sightings, whole, held_out, c),
+            _camera(known.get(name, CameraTold()), sightings, whole, held_out, c),
             train=None if fitted is None else _figures(fitted, fitted.cameras[name], c),
             held_out=_figures(left_out, left_out.cameras[name], c),
-            sigma_position_mm=sigma[0].get(name),
-            sigma_rotation_deg=sigma[1].get(name),
-            offset_ms=sigma[2].get(name),
         )
         for c, name in enumerate(sightings.cameras)
     }
@@ -78,27 +73,24 @@ def report_of_board(
     )
 
 
-def _with_fit(
-    evidence: Evidence, kind: Kind, sigma_position_mm: Mapping[str, float], sigma_rotation_deg: Mapping[str, float]
-) -> Evidence:
-    """With what a fit knows of its uncertainty."""
-    if kind == "check":
-        return of_check(evidence)
+def _with_fit(evidence: Evidence, kind: Kind, known: Mapping[str, CameraTold]) -> Evidence:
+    """With what a fit knows; of a mere check, how much of a picture was seen says nothing of the calibration."""
     cameras = {
         name: replace(
             camera,
-            sigma_position_mm=sigma_position_mm.get(name),
-            sigma_rotation_deg=sigma_rotation_deg.get(name),
+            coverage_share=None if kind == "check" else camera.coverage_share,
+            sigma_aim_mm=known[name].sigma_aim_mm if name in known else None,
         )
         for name, camera in evidence.cameras.items()
     }
     return replace(evidence, cameras=cameras)
 
 
-def _camera(sightings: BoardSightings, whole: Measures, held_out: Bools, c: int) -> CameraTold:
+def _camera(known: CameraTold, sightings: BoardSightings, whole: Measures, held_out: Bools, c: int) -> CameraTold:
     seen = sightings.seen[c]  # (T, K)
     corners_px = sightings.corners_px[c]
-    return CameraTold(
+    return replace(
+        known,
         frames=int((seen.sum(-1) >= CORNERS_TOGETHER).sum()),
         coverage_share=coverage_share(corners_px, sightings.sizes_wh[c]),
         seen=Seen(

@@ -113,10 +113,11 @@ def _row(report: Report, name: str, told: CameraTold, columns: int) -> list[str]
     ]
     row += [_number(figures.px_p50), _number(figures.px_p95)] if figures else ["–", "–"]
     camera = next((camera for camera in report.calibrated if camera.name == name), None)
-    row += ["–", "–"] if camera is None else [f"{camera.K[0, 0]:.1f} × {camera.K[1, 1]:.1f}", camera.lens]
+    row += ["–", "–"] if camera is None else [f"{camera.K[0, 0]:.0f} × {camera.K[1, 1]:.0f}", camera.lens]
     if report.has_poses:
         row.append("–" if camera is None else " ".join(f"{value:.3f}" for value in camera.T_world_cam[:3, 3]))
-        sigma = [f"{told.sigma_position_mm:.1f} mm"] if told.sigma_position_mm is not None else []
+        sigma = [f"aims to {told.sigma_aim_mm:.1f} mm"] if told.sigma_aim_mm is not None else []
+        sigma += [f"{told.sigma_position_mm:.1f} mm"] if told.sigma_position_mm is not None else []
         sigma += [f"{told.sigma_rotation_deg:.2f}°"] if told.sigma_rotation_deg is not None else []
         row.append(", ".join(sigma) or "–")
     if len(row) < columns:

@@ -21,7 +21,7 @@ from calibration.rig_solution import RigOptions, RigSolution, solve_rig
 from calibration.sightings import BoardSightings
 from calibration.verdict import Finding
 from calibration.world_frame import from_cameras, moved
-from nodes.calibrating.report import Report
+from nodes.calibrating.report import CameraTold, Report
 from nodes.calibrating.report_of_board import report_of_board
 
 Progress = Callable[[str, float], None]
@@ -104,7 +104,6 @@ def _report(
 ) -> Report:
     path = follow(rig, board, sightings, solution.offset_s)
     timed = replace(sightings, corners_px=sightings.corners_px - path.shift_px)
-    names = sightings.cameras
     return report_of_board(
         "rig",
         rig,
@@ -112,13 +111,20 @@ def _report(
         timed,
         held_out.instants,
         left_out=held_out.measures,
-        sigma_position_mm=dict(zip(names, (1000 * solution.sigma_position_m).tolist(), strict=True)),
-        sigma_rotation_deg=dict(zip(names, np.degrees(solution.sigma_rotation_rad).tolist(), strict=True)),
-        offset_ms=dict(zip(names, (1000 * solution.offset_s).tolist(), strict=True)) if held_out.offsets else None,
+        told={name: _told(solution, c, held_out.offsets) for c, name in enumerate(sightings.cameras)},
         compared={f"ours, {SIMULTANEOUS}": held_out.plain, **_compared(board, sightings, others, held_out)},
         found=_blind(sightings),
         what=what,
         notes=(FLOOR, *_upside_down(rig), *_clock_notes(sightings, solution, held_out), *held_out.faults),
+    )
+
+
+def _told(solution: RigSolution, c: int, offsets: bool) -> CameraTold:
+    return CameraTold(
+        sigma_position_mm=1000 * float(solution.sigma_position_m[c]),
+        sigma_rotation_deg=float(np.degrees(solution.sigma_rotation_rad[c])),
+        sigma_aim_mm=1000 * float(solution.sigma_aim_m[c]),
+        offset_ms=1000 * float(solution.offset_s[c]) if offsets else None,
     )
 
 
