@@ -9,7 +9,9 @@ is in every spell, and leaves views that agree as they used to. Bystanders, mixe
 
 from collections import deque
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +42,15 @@ WORTH_WINDOWS, WORTH_JUMPS = 20.0, 60.0  # of the first assumption on what is us
 # Measured (docs/drift.md): where nobody moved 25, and of changes that look like moves 17 with a jump of 21.
 ODD = 36.0  # squared distance from what is usual, in covariances of six numbers
 ODD_WITH_JUMP, ODD_JUMP = 20.0, 24.0
+ODD_LEFT = 20.0  # after one camera's move: another one has moved as well
 LEAST_SIZE = 0.003  # root mean square angle: 3 px at 1000 px
+MOST_CANCELLED = 5.0  # what turn and shift each would do, over what they do together: limbs seen elsewhere look so
+USUAL_WAY_M = 4.0  # from a camera to a person
+LEAST_LEAD_OF_TWO = 0.03  # the same for two cameras over any other two
 LEAST_SIZE_CREPT = 0.0045
-LEAST_LEAD = 1.1  # explained, over what any other camera's move, or a clock, explains
+LEAST_LEAD = 0.1  # explained, beyond what any other camera's move, or a clock, explains; for each camera but two
 LEAST_LASTING = 0.3  # explained in each spell by the move of all, over what a move of its own would explain
-MOST_LEFT = 2.0  # disagreement left after the move, over the usual
+MOST_LEFT = 2.0  # disagreement left after the move, on the camera's rays, over the usual
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class DriftWatch:
         self._recent: deque[Spell] = deque(maxlen=CREEP_WINDOW)
         self._usual: Sums | None = None
         self._first: Sums | None = None
+        self._first_wander = Scatter(n_cameras, WORTH_WINDOWS)
         self._learnt = 0
         self._expected: F64 = np.zeros((n_cameras, SIX + 1))
         self._wander, self._leaps = Scatter(n_cameras, WORTH_WINDOWS), Scatter(n_cameras, WORTH_JUMPS)
@@ -113,7 +120,7 @@ class DriftWatch:
         self._learnt += 1
         self._expected = best_moves(self._usual)
         if self._learnt == FIRST:
-            self._first = self._usual
+            self._first, self._first_wander = self._usual, deepcopy(self._wander)
         held = list(self._recent)
         window = total([each.sums for each in held[: -HELD_BACK + 1][-WINDOWS[0] :]]).after(self._expected)
         self._wander.note(alone(window)[0], window.weight > 0)
@@ -135,55 +142,80 @@ class DriftWatch:
 
     def _changed(self, window: list[Sums]) -> tuple[Movement, ...]:
         """Who has moved, by a window of changes."""
-        found: list[int] = []
-        moves, rival = np.zeros_like(self.moved), -1
-        while len(found) < max(1, (self._n - 1) // 2):
-            left = [sums.after(moves) for sums in window]
-            camera, rival = self._guilty(left)
-            if camera < 0 or camera in found:
-                break
-            found.append(camera)
-            moves = moves_of(total(window), found)
-        if not found or not self._fits(total(window).after(moves)):
-            return ()
-        return tuple(self._told(camera, moves[camera, :SIX], rival if len(found) == 1 else -1) for camera in found)
-
-    def _guilty(self, window: list[Sums]) -> tuple[int, int]:
-        """The camera whose move explains a window of changes, -1 for none; and the one it may be as well, or -1."""
         change = total(window)
         moves, gains = alone(change)
         camera = int(np.argmax(gains))
-        move = moves[camera]
-        if change.weight[camera] <= 0 or size(move, change, camera) < LEAST_SIZE:
-            return -1, -1
-        oddity = self._wander.oddity(move, change, camera)
-        if oddity < ODD and (oddity < ODD_WITH_JUMP or not self._leapt(camera, move, change)):
-            return -1, -1
-        if gains[camera] < LEAST_LEAD * max(clock_gains(change)) or not lasts(window, camera, move, LEAST_LASTING):
-            return -1, -1
-        rivals = [c for c in np.argsort(-gains) if c != camera and LEAST_LEAD * gains[c] > gains[camera]]
-        others = np.flatnonzero(change.weight > 0)
-        if len(others) == 2:
-            return camera, int(others[others != camera][0])
-        if len(rivals) > 1 or (rivals and len(window) < WINDOWS[-1]):
-            return -1, -1  # more may tell
-        return camera, int(rivals[0]) if rivals else -1
+        if not self._odd(change, camera, moves[camera]) or not self._sudden(change, camera, moves[camera]):
+            return ()
+        seen = np.flatnonzero(change.weight > 0)
+        lead = 1 + LEAST_LEAD * max(1, len(seen) - 2)
+        if gains[camera] < lead * max(clock_gains(change)):
+            return ()
+        if self._one_is_enough(change, camera):
+            if not lasts(window, camera, moves[camera], LEAST_LASTING) or not self._fits(change, (camera,)):
+                return ()
+            rivals = [int(c) for c in np.argsort(-gains) if c != camera and lead * gains[c] > gains[camera]]
+            others = [int(c) for c in seen if c != camera]
+            if len(others) == 1:
+                return (self._told(camera, moves[camera], others[0]),)
+            if len(rivals) > 1 or (rivals and len(window) < WINDOWS[-1]):
+                return ()  # more may tell
+            return (self._told(camera, moves[camera], rivals[0] if rivals else -1),)
+        return self._several(change) if len(window) == WINDOWS[-1] else ()
 
-    def _leapt(self, camera: int, move: F64, change: Sums) -> bool:
-        """Whether the change came from one look to the next."""
+    def _several(self, change: Sums) -> tuple[Movement, ...]:
+        """The two cameras whose moves together explain a change; of four, rivals where others would do as well."""
+        seen = np.flatnonzero(change.weight > 0)
+        pairs = list(combinations(map(int, seen), 2))
+        gains = [float((moves_of(change, pair) * change.g).sum()) for pair in pairs]
+        best, next_best = np.argsort(gains)[::-1][:2]
+        one, other = pairs[best]
+        if not self._fits(change, (one, other)):
+            return ()
+        sure = gains[best] > (1 + LEAST_LEAD_OF_TWO * (len(seen) - 2)) * gains[next_best]
+        if not sure and len(seen) > 4:
+            return ()
+        moves = moves_of(change, (one, other))
+        told = ((one, other), (other, one))
+        return tuple(self._told(c, moves[c, :SIX], -1 if sure else rival) for c, rival in told)
+
+    def _odd(self, change: Sums, camera: int, move: F64, least: float = ODD_WITH_JUMP) -> bool:
+        """Whether a move is large, not usual, and none whose turn and shift all but cancel each other."""
+        if change.weight[camera] <= 0:
+            return False
+        off = size(move, change, camera)
+        parts = float(np.linalg.norm(move[:2]) + np.linalg.norm(move[3:]) / USUAL_WAY_M)  # a roll shows little
+        return off > LEAST_SIZE and parts < MOST_CANCELLED * off and self._wander.oddity(move, change, camera) > least
+
+    def _sudden(self, change: Sums, camera: int, move: F64) -> bool:
+        """Whether the change came from one look to the next, or while the camera saw nobody."""
         own = change.own()[camera]
-        for _, leap, after in self._leaps_of(list(self._recent)[-HELD_BACK:]):
+        recent = list(self._recent)[-HELD_BACK:]
+        for _, leap, after in self._leaps_of(recent):
             alike = (leap[camera] @ own @ move) / max(move @ own @ move, 1e-12)
             if 0.5 < alike < 2.0 and self._leaps.oddity(leap[camera], after, camera) > ODD_JUMP:
                 return True
-        return False
+        seen_ns = [at_ns for spell in recent for at_ns, sums in spell.looks if sums.weight[camera] > 0]
+        absent = bool((np.diff(seen_ns) > JUMP_WITHIN_NS).any())
+        return absent and self._wander.oddity(move, change, camera) > ODD
 
-    def _fits(self, left: Sums) -> bool:
-        """Whether all views agree as they used to, once the moves are taken off."""
+    def _one_is_enough(self, change: Sums, camera: int) -> bool:
+        """Whether nothing odd is left after the move of one camera."""
+        left = change.after(moves_of(change, (camera,)))
+        moves, gains = alone(left)
+        gains[camera] = 0.0
+        other = int(np.argmax(gains))
+        return not self._odd(left, other, moves[other], ODD_LEFT)
+
+    def _fits(self, change: Sums, cameras: tuple[int, ...]) -> bool:
+        """Whether what is left after the moves of some cameras is no more than their views disagree usually."""
         assert self._usual is not None
         usual = self._usual.after(self._expected)
-        most = MOST_LEFT * (usual.disagreement / usual.weight.sum() + RAY_NOISE**2 / 4)
-        return left.disagreement < most * left.weight.sum()
+        rate = usual.disagreement / usual.weight.sum()
+        left = change.after(moves_of(change, cameras)).disagreement
+        theirs = change.weight[list(cameras)].sum()
+        beyond = left - rate * (change.weight.sum() - theirs)
+        return bool(beyond < MOST_LEFT * (rate + RAY_NOISE**2 / 4) * theirs)
 
     def _told(self, camera: int, move: F64, rival: int) -> Movement:
         """With its time: the looks before it speak against the move, and those after it for it."""
@@ -201,17 +233,19 @@ class DriftWatch:
         """Who has moved so slowly that each state was taken for usual, seen against that of the first minute."""
         if self._first is None or len(self._recent) < CREEP_WINDOW or self.moved.any():
             return ()
-        expected = best_moves(self._first)
-        thirds = [total([spell.sums for spell in list(self._recent)[i::3]]).after(expected) for i in range(3)]
+        expected, recent, third = best_moves(self._first), list(self._recent), CREEP_WINDOW // 3
+        thirds = [total([spell.sums for spell in recent[i : i + third]]).after(expected) for i in (0, third, 2 * third)]
         change = total(thirds)
         moves, gains = alone(change)
         camera = int(np.argmax(gains))
-        if size(moves[camera], change, camera) < LEAST_SIZE_CREPT or change.weight[camera] <= 0:
+        move = moves[camera]
+        if not self._odd(change, camera, move, 0.0) or size(move, change, camera) < LEAST_SIZE_CREPT:
             return ()
+        lead = 1 + LEAST_LEAD * max(1, int((change.weight > 0).sum()) - 2)
         rivals = np.append(np.delete(gains, camera), clock_gains(change))
-        if self._wander.oddity(moves[camera], change, camera) < ODD or gains[camera] < LEAST_LEAD * max(rivals):
+        if self._first_wander.oddity(move, change, camera) < ODD or gains[camera] < lead * max(rivals):
             return ()
-        if not lasts(thirds, camera, moves[camera], LEAST_LASTING):
+        if not lasts(thirds, camera, move, LEAST_LASTING) or not self._fits(change, (camera,)):
             return ()
-        looks = [look for spell in self._recent for look in spell.looks]
-        return (Movement(camera, moves[camera], looks[0][0], looks[-1][0], self._recent[-1].sums, crept=True),)
+        looks = [look for spell in recent for look in spell.looks]
+        return (Movement(camera, move, looks[0][0], looks[-1][0], recent[-1].sums, crept=True),)

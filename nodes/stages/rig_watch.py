@@ -21,10 +21,11 @@ from nodes.stages.matching import Detected
 
 F64 = npt.NDArray[np.float64]
 
+ESTIMATE_LOOKS = 100  # that a move is estimated from, while nobody repairs it
 REPAIR_LOOKS = 20  # four seconds of somebody
 REFINE_LOOKS = (20, 60, 150, 400, 1000)  # after the repair
 LEAST_STEP = 0.0004  # of a refinement, root mean square angle: 0.4 px at 1000 px
-BACK = 0.003  # who is off by less than this, after a move, stands as before
+BACK = 0.3  # who is off by less than this part of the move, after another one, stands as before
 LEAST_CAMERAS = 2  # that fusion is left with
 
 LEFT_OUT = "{}. It is left out: put it back, or calibrate again (--self-repair estimates its pose from the people seen)"
@@ -143,10 +144,11 @@ class RigWatch:
     def _begin(self, movement: Movement, rig: DeliveredRig) -> None:
         """Somebody has moved, or moved again."""
         camera = movement.camera
+        before = size(self._drift.moved[camera], movement.sums, camera)
         self._drift.moved[camera, : len(movement.move)] += movement.move
         known = self._moved.get(camera)
         if known is not None and not known.repaired:
-            if size(self._drift.moved[camera], movement.sums, camera) < BACK:
+            if size(self._drift.moved[camera], movement.sums, camera) < BACK * before:
                 self._drift.moved[camera] = 0.0
                 del self._moved[camera]
                 return
@@ -170,6 +172,8 @@ class RigWatch:
 
     def _follow(self, camera: int, spell: Spell, rig: DeliveredRig) -> None:
         moved = self._moved[camera]
+        if not moved.repaired and moved.sums is not None and moved.sums.looks > ESTIMATE_LOOKS:
+            return  # so that it is seen when it moves again
         moved.sums = spell.sums if moved.sums is None else moved.sums + spell.sums
         if not moved.repaired:
             camera = self._settled(camera, rig)
