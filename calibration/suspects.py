@@ -63,8 +63,11 @@ def suspicions(rig: CameraRig, points_px: Array, limit: Limit = BOARD_PX) -> tup
 
 
 def findings(suspected: tuple[Suspicion, ...]) -> tuple[Finding, ...]:
-    """In words, each a reason to do it again."""
-    return tuple(Finding("redo", _reason(one), REMEDIES[one.kind], " and ".join(one.cameras)) for one in suspected)
+    """In words, each a reason to do it again, and why nothing fits."""
+    return tuple(
+        Finding("redo", _reason(one), REMEDIES[one.kind], " and ".join(one.cameras), explains_px=True)
+        for one in suspected
+    )
 
 
 def _reason(one: Suspicion) -> str:
@@ -73,9 +76,8 @@ def _reason(one: Suspicion) -> str:
         "mirrored": f"the picture of {one.cameras[0]} is mirrored",
         "upside down": f"the picture of {one.cameras[0]} is upside down",
     }
-    return (
-        f"{said[one.kind]}: taken so, what is seen lies {one.px:.1f} px from where it should, else {one.px_before:.1f}"
-    )
+    before = "it fits nowhere" if np.isinf(one.px_before) else f"{one.px_before:.1f} px"
+    return f"{said[one.kind]}: with that mended, what is seen lies {one.px:.1f} px from where it should, else {before}"
 
 
 def _ring(cameras: tuple[str, ...]) -> str:

@@ -42,6 +42,7 @@ def test_exchanged_cameras_are_named():
     assert text.startswith("redo")
     assert "right and left are exchanged" in text
     assert "exchange their names" in text
+    assert text.count("  - ") == 2  # one reason, one remedy
 
 
 def test_a_board_of_another_size_is_told():

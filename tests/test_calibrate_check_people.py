@@ -81,7 +81,7 @@ def test_exchanged_cameras_are_named(walk: PersonSeen):
     tracks = tuple(replace(track, camera=names.get(track.camera, track.camera)) for track in walk.tracks)
     told = check_people(rig_of(), replace(walk, tracks=tracks), "").judgement
     assert told.verdict == "redo"
-    assert "left and front are exchanged" in told.whole.reasons[0]
+    assert "front and left are exchanged" in told.whole.reasons[0]
 
 
 @pytest.mark.parametrize(("factor", "words"), [(100.0, "centimetres"), (1 / 0.3048, "feet")])
