@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from calibration.board import CharucoBoard
 from calibration.rig import CameraRig
 from calibration.synthetic import ring_rig
 from lifter.skeleton import MEDIAPIPE33
@@ -95,7 +96,7 @@ def test_a_pillar_hides_what_is_behind_it_and_not_what_is_before_it() -> None:
 @pytest.mark.parametrize("dist", DISTORTIONS)
 def test_board_corners_are_where_truth_says(dist: tuple[float, ...]) -> None:
     camera = ring_rig(1, 1.9, 1.3, (640, 480), 620.0, (0.0, 0.0, 1.1), dist).cameras[0]
-    board = BoardPlate(columns=4, rows=5, square_m=0.1, reach_m=0.3)
+    board = BoardPlate(CharucoBoard(4, 5, 0.1, 0.075), reach_m=0.3)
     renderer = Renderer(Scene(board=board, sensor_noise=1.0), camera)
     detector = cv2.aruco.CharucoDetector(board.charuco)
     errors_px = []

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from calibration.synthetic import ring_rig
 from configs.errors import ConfigError
@@ -170,11 +171,11 @@ def test_board_file_of_caliscope_and_ours(tmp_path: Path) -> None:
     theirs = load_board_plate(path, 0.5)
     path.write_text('columns = 4\nrows = 5\ndictionary = "DICT_4X4_1000"\nsquare_m = 0.054\nmarker_m = 0.0405\n')
     ours = load_board_plate(path, 0.5)
-    assert (theirs.columns, theirs.rows) == (ours.columns, ours.rows) == (4, 5)
+    assert (theirs.board.columns, theirs.board.rows) == (ours.board.columns, ours.board.rows) == (4, 5)
     assert theirs.square_m == pytest.approx(ours.square_m)
-    assert theirs.marker_share == pytest.approx(ours.marker_share)
-    assert theirs.inverted
-    assert not ours.inverted
+    assert theirs.board.marker_m == pytest.approx(ours.board.marker_m)
+    assert theirs.board.inverted
+    assert not ours.board.inverted
     path.write_text("columns = 4\n")
-    with pytest.raises(ConfigError, match="square_size_override_cm"):
+    with pytest.raises(CalibrationError, match="square_size_override_cm"):
         load_board_plate(path, 0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,34 +10,33 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from calibration.board import CharucoBoard, load_board
 from configs.errors import ConfigError
 
 Floats = npt.NDArray[np.float64]
 
 TEXTURE_PX_PER_SQUARE = 120
-BOARD_KEYS = "a board has columns, rows, square_m, marker_m and dictionary"
+USUAL = CharucoBoard(columns=5, rows=7, square_m=0.09, marker_m=0.75 * 0.09)
 
 
 @dataclass(frozen=True)
 class BoardPlate:
-    """A printed board of `columns` x `rows` squares on a plate with a white edge of half a square.
+    """A printed board on a plate with an edge of half a square; the plate's back is plain. The frame is the board's.
 
-    Board frame: origin at the outer corner of the top-left square, x right, y down, z into the board, metres.
+    period_s: after which its way begins anew. reach_m: half the size of the volume that it sweeps.
     """
 
-    columns: int = 5
-    rows: int = 7
-    square_m: float = 0.09
-    marker_share: float = 0.75
-    dictionary: str = "DICT_4X4_1000"
-    legacy_pattern: bool = False
-    inverted: bool = False
+    board: CharucoBoard = USUAL
     period_s: float = 24.0
-    reach_m: float = 0.5  # half the size of the volume that it sweeps
+    reach_m: float = 0.5
 
     @property
     def size_m(self) -> tuple[float, float]:
-        return self.columns * self.square_m, self.rows * self.square_m
+        return self.board.size_m
+
+    @property
+    def square_m(self) -> float:
+        return self.board.square_m
 
     @property
     def edge_m(self) -> float:
@@ -50,25 +48,25 @@ class BoardPlate:
 
     @cached_property
     def charuco(self) -> cv2.aruco.CharucoBoard:
-        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, self.dictionary))
-        board = cv2.aruco.CharucoBoard(
-            (self.columns, self.rows), self.square_m, self.marker_share * self.square_m, dictionary
-        )
-        board.setLegacyPattern(self.legacy_pattern)
-        return board
+        board = self.board
+        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, board.dictionary))
+        theirs = cv2.aruco.CharucoBoard((board.columns, board.rows), board.square_m, board.marker_m, dictionary)
+        theirs.setLegacyPattern(board.legacy_pattern)
+        return theirs
 
     @cached_property
     def texture(self) -> npt.NDArray[np.uint8]:
         """Grey picture of the plate, TEXTURE_PX_PER_SQUARE pixels a square."""
         n = TEXTURE_PX_PER_SQUARE
-        picture = np.asarray(self.charuco.generateImage((self.columns * n, self.rows * n), marginSize=0), np.uint8)
-        if self.inverted:
+        size = (self.board.columns * n, self.board.rows * n)
+        picture = np.asarray(self.charuco.generateImage(size, marginSize=0), np.uint8)
+        if self.board.inverted:
             picture = np.asarray(255 - picture, np.uint8)
-        return np.pad(picture, n // 2, constant_values=0 if self.inverted else 255)
+        return np.pad(picture, n // 2, constant_values=0 if self.board.inverted else 255)
 
     def corners_m(self) -> Floats:
         """Inner corners (N, 3) in the board frame, in OpenCV's order."""
-        return np.asarray(self.charuco.getChessboardCorners(), dtype=np.float64)
+        return self.board.corners_m()
 
     def T_world_board(self, t_s: float) -> Floats:
         """Pose (4, 4) at a time: the middle wanders through the volume, the face turns to all sides and tilts."""
@@ -92,21 +90,8 @@ class BoardPlate:
 
 
 def load_board_plate(path: Path, reach_m: float) -> BoardPlate:
-    """A board from TOML, ours (square_m, marker_m) or Caliscope's (square_size_override_cm, aruco_scale).
-
-    Raises ConfigError with the file and the key.
-    """
-    try:
-        table = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"board {path} cannot be read: {error}; {BOARD_KEYS}") from error
-    try:
-        square_m = float(table["square_m"] if "square_m" in table else table["square_size_override_cm"] / 100)
-        marker_share = float(table["marker_m"]) / square_m if "marker_m" in table else float(table["aruco_scale"])
-        columns, rows, dictionary = int(table["columns"]), int(table["rows"]), str(table["dictionary"])
-    except KeyError as error:
-        raise ConfigError(f"board {path} lacks {error}; {BOARD_KEYS}") from error
-    if not hasattr(cv2.aruco, dictionary):
-        raise ConfigError(f"board {path}: OpenCV has no dictionary {dictionary!r}; DICT_4X4_1000 is a usual one")
-    return BoardPlate(columns, rows, square_m, marker_share, dictionary, bool(table.get("legacy_pattern", False)),
-                      bool(table.get("inverted", False)), reach_m=reach_m)  # fmt: skip
+    """A board from TOML, ours or Caliscope's. Raises CalibrationError with the file and the key, ConfigError."""
+    board = load_board(path)
+    if not hasattr(cv2.aruco, board.dictionary):
+        raise ConfigError(f"board {path}: OpenCV has no dictionary {board.dictionary!r}; DICT_4X4_1000 is a usual one")
+    return BoardPlate(board, reach_m=reach_m)
