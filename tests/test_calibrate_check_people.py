@@ -97,6 +97,11 @@ def test_a_wrong_unit_is_told_and_nothing_else(walk: PersonSeen, factor: float, 
     assert words in told.whole.advice[0]
 
 
+def test_somebody_who_stands_still_is_noted(walk: PersonSeen):
+    tracks = tuple(replace(t, keypoints_px=np.repeat(t.keypoints_px[:1], len(t.captured_s), 0)) for t in walk.tracks)
+    assert "stayed within 0 cm" in check_people(rig_of(), replace(walk, tracks=tracks), "").notes[0]
+
+
 def test_a_person_seen_by_one_camera_at_a_time_cannot_be_judged(walk: PersonSeen):
     later = tuple(replace(track, captured_s=track.captured_s + 20.0 * c) for c, track in enumerate(walk.tracks))
     with pytest.raises(CalibrationError, match="cannot be judged: two cameras saw the person together at 0 moments"):

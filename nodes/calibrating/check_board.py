@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from calibration.board import CharucoBoard
 from calibration.board_path import follow
@@ -16,6 +17,7 @@ from nodes.calibrating.report import Report
 from nodes.calibrating.report_of_board import report_of_board
 from nodes.stages.delivered import delivered
 
+ONE_PLACE_M = 0.2
 CLOCKS_PAY = 0.8  # of the error that is left when clocks are corrected: with more, they are not what is wrong
 MOST_FOLLOWED = 2500  # instants: a minute's work
 SIMULTANEOUS = "frames taken as simultaneous"
@@ -43,8 +45,22 @@ def check_board(rig: CameraRig, board: CharucoBoard, sightings: BoardSightings, 
             sightings, compared = timed, {SIMULTANEOUS: plain}
         notes += told
     everything = np.ones(sightings.frame.shape[1], dtype=bool)
-    return report_of_board(
+    report = report_of_board(
         "check", rig, board, sightings, everything, found=found, compared=compared, what=what, notes=notes
+    )
+    return replace(report, notes=(*report.notes, *one_place(report.path_m)))
+
+
+def one_place(path_m: npt.NDArray[np.float64] | None) -> tuple[str, ...]:
+    """A note where what was seen, at path_m (T, 3), hardly moved: a calibration may fit there, and nowhere else."""
+    if path_m is None or not np.isfinite(path_m).all(-1).any():
+        return ()
+    low, high = np.nanpercentile(path_m, (5, 95), axis=0)
+    apart_m = float(np.linalg.norm(high - low))
+    if apart_m > ONE_PLACE_M:
+        return ()
+    return (
+        f"What was seen stayed within {100 * apart_m:.0f} cm: this tells of that place only. Go about the whole room.",
     )
 
 

@@ -15,7 +15,7 @@ from calibration.sightings import BoardSightings
 from calibration.stature import limb_lengths_m, stature_m
 from calibration.suspects import findings, suspicions
 from calibration.verdict import judged
-from nodes.calibrating.check_board import of_both
+from nodes.calibrating.check_board import of_both, one_place
 from nodes.calibrating.person_input import PersonSeen
 from nodes.calibrating.report import CameraTold, Figures, Report, Seen
 
@@ -53,6 +53,7 @@ def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
         px_advice=STEADIER,
     )
     found = findings(suspicions(rig, seen.corners_px, limit))
+    path_m, px = _middle(measures.points_m), measures.whole.px_p50_at_1000
     return Report(
         kind="check",
         judgement=judged(evidence, found),
@@ -61,8 +62,8 @@ def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
         what=what,
         held_out=_figures(measures),
         pairs=pairs_of(seen),
-        path_m=_middle(measures.points_m),
-        notes=(*notes, *_body_notes(lengths)),
+        path_m=path_m,
+        notes=(*notes, *one_place(path_m), *(_body_notes(lengths) if limit.verdict(px) != "redo" else ())),
     )
 
 

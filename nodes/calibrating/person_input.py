@@ -47,7 +47,11 @@ def person_of(path: Path) -> PersonSeen:
             "person who walks about alone"
         )
     if len(seen.tracks) < 2:
-        raise CalibrationError(f"{path}: a person was seen by {len(seen.tracks)} cameras, and two are needed at least")
+        by = "one camera" if seen.tracks else "no camera"
+        raise CalibrationError(
+            f"{path}: it cannot be judged: a person was seen by {by}, and two are needed at least: record somebody "
+            "where their pictures overlap"
+        )
     return seen
 
 
