@@ -78,7 +78,7 @@ def scene(
     rng = np.random.default_rng(seed)
     rig = ring(n_cameras) if rig is None else rig
     C = len(rig.cameras)
-    taken_s = np.arange(instants) / fps + rng.uniform(-jitter_s, jitter_s, (C, instants))
+    taken_s: Array = np.arange(instants) / fps + rng.uniform(-jitter_s, jitter_s, (C, instants))
     corners_px = np.stack([_seen_by(rig, c, taken_s[c]) for c in range(C)])
     corners_px += rng.normal(0.0, noise_px, corners_px.shape)
     odd = rng.random(corners_px.shape[:3]) < wrong
@@ -86,7 +86,7 @@ def scene(
     seen = BoardSightings(
         rig.names,
         tuple(camera.size_wh for camera in rig.cameras),
-        taken_s + np.broadcast_to(np.asarray(late_s, dtype=np.float64).reshape(-1, 1), taken_s.shape),
+        taken_s + np.zeros((C, 1)) + np.asarray(late_s, dtype=np.float64).reshape(-1, 1),
         np.tile(np.arange(instants), (C, 1)),
         corners_px,
         np.zeros((C, instants), dtype=bool),
@@ -109,7 +109,7 @@ def of_camera(seen: BoardSightings, c: int) -> CameraSightings:
 
 
 def errors(truth: CameraRig, found: CameraRig) -> tuple[Array, Array, Array]:
-    """Of each camera: position in metres, rotation in radians after the best rigid alignment, and share of focal length.
+    """Of each camera, after the best rigid alignment: position in metres, rotation in radians; error of focal as a share.
 
     Aligned by all positions and rotations together: positions alone leave a turn free where all lie on a line.
     """

@@ -10,7 +10,7 @@ def _poses(n: int, seed: int = 0, away_m: float = 1.2) -> np.ndarray:
     """(N, 4, 4) of boards before the camera, turned by up to about 55 degrees."""
     rng = np.random.default_rng(seed)
     T = exp_twist(np.concatenate([rng.uniform(-0.55, 0.55, (n, 3)), np.zeros((n, 3))], axis=1))
-    T[:, :3, 3] = rng.uniform(-0.3, 0.3, (n, 3)) + (0.0, 0.0, away_m)
+    T[:, :3, 3] = rng.uniform(-0.3, 0.3, (n, 3)) + np.array([0.0, 0.0, away_m])
     T[:, :3, 3] -= T[:, :3, :3] @ BOARD.corners_m().mean(0)
     return T
 
