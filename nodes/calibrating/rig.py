@@ -113,9 +113,9 @@ def _report(
         left_out=held_out.measures,
         told={name: _told(solution, c, held_out.offsets) for c, name in enumerate(sightings.cameras)},
         compared={f"ours, {SIMULTANEOUS}": held_out.plain, **_compared(board, sightings, others, held_out)},
-        found=_blind(sightings),
+        found=(*_blind(sightings), *_upside_down(rig)),
         what=what,
-        notes=(FLOOR, *_upside_down(rig), *_clock_notes(sightings, solution, held_out), *held_out.faults),
+        notes=(FLOOR, *_clock_notes(sightings, solution, held_out), *held_out.faults),
     )
 
 
@@ -145,14 +145,17 @@ def _of_these(rig: CameraRig, sightings: BoardSightings) -> CameraRig:
     return rig.select(sightings.cameras)
 
 
-def _upside_down(rig: CameraRig) -> tuple[str, ...]:
+def _upside_down(rig: CameraRig) -> tuple[Finding, ...]:
     """Cameras whose pictures stand on their heads while most do not: geometry does not mind, detectors of people do."""
-    turned = [camera.name for camera in rig.cameras if -camera.T_world_cam[2, 1] < UPSIDE_DOWN]
-    if not turned:
-        return ()
-    return (
-        f"Upside down: {', '.join(turned)}. The calibration is right so, but people are hardly found in a picture that "
-        "stands on its head: turn the camera, or its picture in its own settings, and calibrate again.",
+    return tuple(
+        Finding(
+            "usable",
+            f"the picture of {camera.name} stands on its head, in which people are hardly found (its place is right)",
+            "turn the camera, or the picture in its own settings, and calibrate again: {names}",
+            camera.name,
+        )
+        for camera in rig.cameras
+        if -camera.T_world_cam[2, 1] < UPSIDE_DOWN
     )
 
 

@@ -40,7 +40,7 @@ def sightings_of(source: Source, board: CharucoBoard, out: Path, progress: Progr
 
     Raises CalibrationError that names cameras and remedies when too little was found.
     """
-    seen = each_camera(source, board, out.with_suffix(".corners.npz"), progress)
+    seen = each_camera(source, board, out, progress)
     if len(seen) < 2:
         raise CalibrationError(
             f"{source.files[0]} is of one camera, {seen[0].camera!r}: a rig has two and more; "
@@ -49,7 +49,12 @@ def sightings_of(source: Source, board: CharucoBoard, out: Path, progress: Progr
     return together(seen)
 
 
-def each_camera(source: Source, board: CharucoBoard, keep: Path, progress: Progress) -> Sequence[CameraSightings]:
+def kept_beside(out: Path) -> Path:
+    """Where the corners are kept that were found for this calibration."""
+    return out.with_suffix(".corners.npz")
+
+
+def each_camera(source: Source, board: CharucoBoard, out: Path, progress: Progress) -> Sequence[CameraSightings]:
     """What each camera saw. Raises CalibrationError where one hardly saw the board, with what may be wrong."""
     if source.corners is not None:
         return load_corners(source.corners)
@@ -61,7 +66,7 @@ def each_camera(source: Source, board: CharucoBoard, keep: Path, progress: Progr
 
         assert source.config is not None
         seen = capture(source.config, board)
-    save_corners(seen, keep)
+    save_corners(seen, kept_beside(out))
     poor = [each for each in seen if (each.seen.sum(1) >= 4).sum() < FEWEST_PICTURES]
     if poor and where is not None:
         raise CalibrationError("\n".join(diagnosed(seen, board, where)))

@@ -62,7 +62,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     check_target(options.out, source.files, options.force)
     board = load_board(options.board)
     with steps() as progress:
-        seen = each_camera(source, board, options.out.with_suffix(".corners.npz"), progress)
+        seen = each_camera(source, board, options.out, progress)
         found = lenses_of(board, seen, dict.fromkeys(options.fisheye, "fisheye"), source.what, progress)
     print(text_of(found.report))
     if options.report:

@@ -69,7 +69,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from nodes.calibrating.report import write_report
     from nodes.calibrating.report_text import text_of
     from nodes.calibrating.rig import RigTask, calibrated
-    from nodes.calibrating.rig_input import Source, sightings_of
+    from nodes.calibrating.rig_input import Source, kept_beside, sightings_of
     from nodes.sessions.target import check_target
 
     source = Source(options.videos, options.session, options.config, options.corners)
@@ -84,7 +84,11 @@ def _calibrate(options: argparse.Namespace) -> int:
     )
     with steps() as progress:
         sightings = sightings_of(source, board, options.out, progress)
-        found = calibrated(board, sightings, task, source.what, progress)
+        try:
+            found = calibrated(board, sightings, task, source.what, progress)
+        except KeyboardInterrupt:
+            print(f"\ncorners found are kept: go on with --corners {kept_beside(options.out)}", file=sys.stderr)
+            raise
     print(text_of(found.report))
     if options.report:
         print(f"report: {write_report(options.report, found.report)[1]}")
