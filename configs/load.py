@@ -31,8 +31,8 @@ class _StrictLoader(yaml.SafeLoader):
         return node
 
 
-def load_config(path: str | Path) -> schema.Config:
-    """The configuration in a YAML file. Raises ConfigError."""
+def load_config(path: str | Path, *, keypoints_only: bool = False) -> schema.Config:
+    """The configuration in a YAML file. keypoints_only: as the key of this name. Raises ConfigError."""
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"configuration {path} does not exist; try configs/demo.yaml, or copy configs/webcams.yaml")
@@ -44,6 +44,8 @@ def load_config(path: str | Path) -> schema.Config:
         raise ConfigError(
             f"{path}: expected keys such as `cameras:` and `calibration:`, found {type(document).__name__}"
         )
+    if keypoints_only:
+        document = {**document, "keypoints_only": True}
     try:
         return schema.Config.model_validate(document, context={"folder": path.parent.resolve()})
     except ValidationError as error:

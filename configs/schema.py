@@ -287,8 +287,8 @@ class Config(Section):
         if len(self.cameras) > 1 and not self.keypoints_only:
             raise ValueError(
                 f"calibration: missing, and there are {len(self.cameras)} cameras ({', '.join(self.cameras)}): "
-                "together they need a calibration file, `calibration: rig.toml`; only a single camera can do without. To "
-                "make one: run_system.py calibrate, or, of somebody who walks, first live --keypoints-only"
+                "together they need a calibration file, `calibration: rig.toml`; only a single camera can do without. "
+                "run_system.py calibrate makes one; to record somebody who walks for it: live --keypoints-only"
             )
         for key, given in (("truth", self.truth), ("crop_offset_px", self.crop_offset_px)):
             if given:

@@ -100,10 +100,11 @@ class CameraNode:
         start_ns = self._begin()
         source, name, config = self._options.source, self._options.camera, self._options.config
         rig = load_rig(config.calibration) if config.calibration and isinstance(source, schema.VirtualSource) else None
-        follower = FusionFollower(name, self._options.hub_outer) if self._options.is_lossless else None
+        lossless = self._options.is_lossless
+        follower = FusionFollower(name, self._options.hub_outer) if lossless and not config.keypoints_only else None
         self._capture = Capture(
             lambda: open_source(name, source, rig, start_ns),
-            lossless=follower is not None,
+            lossless=lossless,
             on_frame=self._video.take_frame,
         )
         try:
@@ -230,8 +231,9 @@ def _parse(arguments: list[str] | None) -> Options:
         type=Path,
         help="where videos of recordings go (default: the configuration's recording.folder)",
     )
+    parser.add_argument("--keypoints-only", action="store_true", help="nothing fuses what this camera sends")
     given = parser.parse_args(arguments)
-    config = load_config(given.config)
+    config = load_config(given.config, keypoints_only=given.keypoints_only)
     if given.camera not in config.cameras:
         raise ConfigError(f"{given.config}: no camera {given.camera!r}; it has {', '.join(config.cameras)}")
     start_ns = given.start_ns if given.start_ns is not None else time.time_ns()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nodes.sessions.play_options import add_options, play_of
 from nodes.system.doctor_packages import NEEDED
-from nodes.system.process_table import Row, expand
+from nodes.system.process_table import Row, expand, without_fusion
 
 if TYPE_CHECKING:
     from nodes.system.prepare import Prepared
@@ -46,7 +46,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", table: 
             help="estimate the pose of a camera that was moved anew, from the people seen, and use it again",
         )
         _add_common(command)
-        command.set_defaults(run=lambda options: _live(options, table))
+        command.set_defaults(run=lambda options: _live(options, table), keypoints_only=False)
+    live.add_argument(
+        "--keypoints-only",
+        action="store_true",
+        help="no fusion, so no calibration is needed: with --record, for `calibrate people`",
+    )
 
 
 def add_replay(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", table: Sequence[Row]) -> None:
@@ -88,7 +93,8 @@ def _live(options: argparse.Namespace, table: Sequence[Row]) -> int:
         from nodes.system.prepare import prepare
 
         recording = (options.record, options.video, options.force)
-        return prepare(options.config, options.hub_port, options.summary, *recording, self_repair=options.self_repair)
+        settings = {"self_repair": options.self_repair, "keypoints_only": options.keypoints_only}
+        return prepare(options.config, options.hub_port, options.summary, *recording, **settings)
 
     return _run(options, table, prepared)
 
@@ -139,9 +145,9 @@ def _run(
     except KeyboardInterrupt:
         return 0
     setup = prepared.setup
-    processes = expand(table, setup)
+    processes = expand(without_fusion(table) if setup.keypoints_only else table, setup)
     print("\n".join(str(process) for process in processes), flush=True)
-    monitor = Monitor(setup.cameras, prepared.truth, setup.by_hand, tells_latency)
+    monitor = Monitor(setup.cameras, prepared.truth, setup.by_hand, tells_latency, fuses=not setup.keypoints_only)
     run = LiveRun(processes, monitor, prepared.hub, options.seconds, prepared.about, records=setup.record is not None)
     settle = set_aside(setup.record) if setup.record is not None else lambda: None
     try:

@@ -166,7 +166,7 @@ class LiveRun:
         return self._monitor.ended_cameras() | {REPLAY}
 
     def _may_begin(self, waited_ns: int) -> bool:
-        if not self._monitor.fusion_heard:
+        if self._monitor.waits_for_fusion:
             return waited_ns > LONGEST_WAIT_FOR_FUSION_NS
         return self._monitor.cameras_prepared() or waited_ns > LONGEST_PREPARATION_NS
 

@@ -93,6 +93,7 @@ class Monitor:
     """Figures of one run with these cameras. What others say on the bus under other names is passed over.
 
     by_hand: cameras whose nodes the user starts. tells_latency: False where captures stand on another time axis.
+    fuses: False without a fusion, of which then nothing is awaited.
     """
 
     def __init__(
@@ -101,10 +102,12 @@ class Monitor:
         truth: Truth | None = None,
         by_hand: Collection[str] = frozenset(),
         tells_latency: bool = True,
+        fuses: bool = True,
     ) -> None:
         self.cameras = {name: CameraFigures(name, name in by_hand) for name in cameras}
         self.poses = PoseFigures()
         self._tells_latency = tells_latency
+        self._fuses = fuses
         self.accuracy = None if truth is None else Accuracy(truth)
         self.session_start_ns: int | None = None
         self.last_heard_ns: dict[str, int] = {}  # by process: its last health message
@@ -163,6 +166,11 @@ class Monitor:
     def fusion_heard(self) -> bool:
         """Whether fusion has ever spoken: it listens from then on."""
         return self._fusion is not None
+
+    @property
+    def waits_for_fusion(self) -> bool:
+        """Whether fusion is still to speak for the first time."""
+        return self._fuses and not self.fusion_heard
 
     def cameras_prepared(self) -> bool:
         """Whether every camera is past its start: waiting, delivering, trying again or done."""
@@ -247,14 +255,14 @@ class Monitor:
 
     def _fusion_state(self, now_ns: int) -> str:
         if self._fusion is None:
-            return "starting"
+            return "starting" if self._fuses else "off"
         return "silent" if now_ns - self.last_heard_ns[FUSION] > SILENT_NS else "running"
 
     def _notes(self) -> tuple[str, ...]:
         recorder = self.recorder
         recording = (f"recording: {recorder.note}",) if recorder is not None and recorder.note else ()
         if self._fusion is None:
-            return (*recording, FIRST_RUN) if self.cameras_prepared() else recording
+            return (*recording, FIRST_RUN) if self._fuses and self.cameras_prepared() else recording
         foreign = self._fusion.undecodable
         dropped = (f"{foreign} messages on the bus were broken or not ours; they were dropped",) if foreign else ()
         return recording + tuple(map(self.movement, self.moved())) + self._fusion.notes + dropped

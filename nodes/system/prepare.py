@@ -39,13 +39,17 @@ def prepare(
     video: bool = False,
     force: bool = False,
     self_repair: bool = False,
+    keypoints_only: bool = False,
 ) -> Prepared:
     """Read and check everything. Raises ConfigError, CalibrationError, SessionError or WireError, with what to do.
 
-    record: the recording to make; force: in place of one that is there. self_repair: as the setting of this name.
+    record: the recording to make; force: in place of one that is there. self_repair, keypoints_only: as the settings
+    of these names.
     """
-    config = load_config(config_path)
+    config = load_config(config_path, keypoints_only=keypoints_only)
     config = config.self_repairing() if self_repair else config
+    if config.keypoints_only and config.calibration is not None and not config.calibration.exists():
+        config = config.model_copy(update={"calibration": None})  # the one that is to be made
     check_calibration(config)
     check_clips(config)
     check_opencv()
@@ -70,6 +74,7 @@ def prepare(
         video=video,
         recordings=config.recording.folder,
         self_repair=self_repair,
+        keypoints_only=config.keypoints_only,
     )
     return Prepared(setup, reached, truth, about_of(config, config.calibration))
 
@@ -113,7 +118,7 @@ def check_recording(record: Path | None, video: bool) -> None:
 
 def check_calibration(config: Config) -> None:
     """Raise CalibrationError unless every camera of the configuration is in the calibration file, if it has one."""
-    if config.calibration is None:  # one camera: the schema has seen to that
+    if config.calibration is None:  # one camera, or no fusion: the schema has seen to that
         return
     calibrated = load_rig(config.calibration).names
     missing = [name for name in config.cameras if name not in calibrated]

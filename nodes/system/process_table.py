@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 
@@ -29,6 +29,7 @@ class Setup:
     session: Path | None = None
     play: tuple[str, ...] = ()
     self_repair: bool = False
+    keypoints_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,15 @@ def expand(table: Sequence[Row], setup: Setup) -> tuple[Process, ...]:
             name, wanted = row.name.format(camera=camera), row.wanted(setup, camera)
             processes.append(Process(name, command, wanted, row.listens))
     return tuple(processes)
+
+
+def without_fusion(table: Sequence[Row]) -> tuple[Row, ...]:
+    """The table of a system that only sees: no fusion, and cameras that do not ask for a calibration."""
+
+    def seeing(row: Row) -> Row:
+        return replace(row, arguments=lambda setup, camera: (*row.arguments(setup, camera), "--keypoints-only"))
+
+    return tuple(seeing(row) if "{camera}" in row.name else row for row in table if row.name != "fusion")
 
 
 def from_this_machine(address: str) -> str:

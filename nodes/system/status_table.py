@@ -21,6 +21,7 @@ COLOURS = {
     "ended": "blue",
     "starting": "yellow",
     "awaited": "yellow",
+    "off": "blue",
 }
 BAD = "bold red"
 REFRESH_HZ = 4
