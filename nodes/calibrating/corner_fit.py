@@ -168,9 +168,12 @@ def _draw(ink, chess, pattern_ink, pattern_chess, Hs_inverse, first):  # type: i
         for i in range(ink.shape[1]):
             for j in range(ink.shape[2]):
                 total, whole = 0.0, 1.0
+                right = (NEXT_PX[0] * j + NEXT_PX[1] * i) % 1.0
+                down = (NEXT_PX[1] * j + NEXT_PX[0] * i) % 1.0
                 for s in range(count):
-                    u = first[k, 0] + j - 0.5 + (SAMPLES[0, s] + NEXT_PX[0] * j + NEXT_PX[1] * i) % 1.0
-                    v = first[k, 1] + i - 0.5 + (SAMPLES[1, s] + NEXT_PX[1] * j + NEXT_PX[0] * i) % 1.0
+                    a, b = SAMPLES[0, s] + right, SAMPLES[1, s] + down
+                    u = first[k, 0] + j + (a - 0.5 if a < 1.0 else a - 1.5)
+                    v = first[k, 1] + i + (b - 0.5 if b < 1.0 else b - 1.5)
                     w = H[2, 0] * u + H[2, 1] * v + H[2, 2]
                     x = ((H[0, 0] * u + H[0, 1] * v + H[0, 2]) / w + 1.0) * TEXTURE_PX
                     y = ((H[1, 0] * u + H[1, 1] * v + H[1, 2]) / w + 1.0) * TEXTURE_PX
