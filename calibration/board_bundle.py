@@ -162,11 +162,11 @@ class BoardProblem:
     def _priors(self, state: BoardState) -> list[tuple[Array, Array]]:
         """Deviations in sigmas and 1/sigma: of the intrinsics (C, 12), of fy from fx (C,), of the offsets (C,)."""
         per_sigma = np.where(self.free[:, INTRINSICS], 1.0 / self.prior_sigma, 0.0)
-        square = np.where(self.free[:, INTRINSICS][:, 0], 1.0 / (self.square_sigma * state.intrinsics[:, 0]), 0.0)
+        square = np.where(self.free[:, INTRINSICS][:, 0], 1.0 / self.square_sigma, 0.0)
         clock = np.where(self.free[:, OFFSET], 1.0 / self.offset_sigma_s, 0.0)
         return [
             ((state.intrinsics - np.nan_to_num(self.prior)) * per_sigma, per_sigma),
-            ((state.intrinsics[:, 0] - state.intrinsics[:, 1]) * square, square),
+            (np.log(state.intrinsics[:, 0] / state.intrinsics[:, 1]) * square, square),
             (state.offset_s * clock, clock),
         ]
 
@@ -177,7 +177,7 @@ class BoardProblem:
             np.fill_diagonal(H[INTRINSICS, INTRINSICS], per_sigma[c] ** 2)
             g[INTRINSICS] = deviation[c] * per_sigma[c]
             equal = np.zeros(N_UNKNOWNS)
-            equal[[6, 7]] = square[c], -square[c]
+            equal[[6, 7]] = square[c] / state.intrinsics[c, 0], -square[c] / state.intrinsics[c, 1]
             H += np.outer(equal, equal)
             g += skewed[c] * equal
             H[OFFSET, OFFSET] += clock[c] ** 2

@@ -6,7 +6,8 @@ covariance, each measures the same points, is laid over the solution as well as 
 the uncertainty that users would see.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +17,32 @@ from calibration.arrow import covariance
 from calibration.board_bundle import BoardProblem, BoardState
 from calibration.measure import triangulated
 from calibration.rig import CameraRig
+from calibration.twist import log_twist
 from calibration.world_frame import moved
 
 Array = npt.NDArray[np.float64]
 
-DRAWS, PLACES = 24, 40
+DRAWS, PLACES = 32, 40
+
+
+@dataclass(frozen=True, eq=False)
+class Certainty:
+    """One standard deviation (root mean square over draws), the whole rig laid over the truth; random errors alone.
+
+    aim_m: (C,) how far a camera's line of sight passes beside points, NaN where it sees none. shape_m: how far measured
+    points are off. Of both, the median over points. position_m, rotation_rad: (C,) of the cameras themselves.
+    """
+
+    aim_m: Array
+    shape_m: float
+    position_m: Array
+    rotation_rad: Array
 
 
 def certainty(
     problem: BoardProblem, state: BoardState, rig_of: Callable[[BoardState], CameraRig], seed: int = 0
-) -> tuple[Array, float]:
-    """Metres: (C,) how far a camera's line of sight passes beside points, and how far measured points are off.
-
-    Root mean square over draws of the median over points; NaN for a camera that sees none of them.
-    """
+) -> Certainty:
+    """Of a solution; rig_of makes a rig of a state."""
     rig = rig_of(state)
     points_m = _points(problem, state)
     points_px = _in_picture(rig, points_m)
@@ -38,15 +51,23 @@ def certainty(
     values, vectors = np.linalg.eigh(covariance(problem.linearised(state)))
     spread = vectors * np.sqrt(np.maximum(values, 0.0))
     random = np.random.default_rng(seed)
-    aims, shapes = [], []
+    aims, shapes, shifts, turns = [], [], [], []
     for _ in range(DRAWS):
         step = spread @ random.standard_normal(len(spread))
         drawn = rig_of(problem.moved(state, step, np.zeros((len(state.Ts_world_board), 6))))
         measured_m = triangulated(drawn, points_px)
         T = rigid_fit(measured_m, points_m)
         shapes.append(np.median(np.linalg.norm(rigid.transform(T, measured_m) - points_m, axis=1)))
-        aims.append(_misses(moved(drawn, T), points_m, points_px))
-    return np.sqrt(np.mean(np.square(aims), axis=0)), float(np.sqrt(np.mean(np.square(shapes))))
+        laid = moved(drawn, T)
+        aims.append(_misses(laid, points_m, points_px))
+        off = np.stack([a.T_cam_world @ b.T_world_cam for a, b in zip(rig.cameras, laid.cameras, strict=True)])
+        shifts.append(np.linalg.norm(off[:, :3, 3], axis=1))
+        turns.append(np.linalg.norm(log_twist(off)[:, :3], axis=1))
+    return Certainty(_rms(aims), float(_rms(shapes)), _rms(shifts), _rms(turns))
+
+
+def _rms(values: Sequence[Array]) -> Array:
+    return np.asarray(np.sqrt(np.mean(np.square(values), axis=0)))
 
 
 def rigid_fit(points_m: Array, target_m: Array) -> Array:

@@ -34,6 +34,9 @@ LEAST_SIGMA_PX = 0.1  # corners of one picture err alike, which their own residu
 RAYLEIGH_MEDIAN = 1.1774  # of the length of a 2D error with unit sigma per axis
 BAD_PICTURE = 4.0  # times the usual error of a picture
 LEAST_BAD_PX = 0.5
+OTHER_FOCAL = (0.8, 1.25)
+LEAST_RISE = 10.0  # sigmas squared; of a board that is tilted it is hundreds
+FOCAL = [6, 7]  # among a camera's unknowns
 MOST_SIGMA_FOCAL = 0.05  # of the focal length: beyond, the pictures do not tell it
 
 # What lenses are like, where the pictures tell little: one standard deviation.
@@ -101,7 +104,8 @@ def solve_intrinsics(
         np.sqrt(arrow.covariance(problem.linearised(state))[:2, :2].diagonal().max()) / state.intrinsics[0, 0]
     )
     vector = state.intrinsics[0]
-    _refuse_unknown(sightings, vector, sigma_focal)
+    rise = _rise(board, sightings, kept, lens_model, vector, sigma_px, solution.cost)
+    _refuse_unknown(sightings, vector, sigma_focal, rise)
     return IntrinsicsSolution(
         Intrinsics(sightings.camera, sightings.size_wh, lens_model, vector),
         usable=len(usable),
@@ -159,12 +163,34 @@ def _refuse_standstill(sightings: CameraSightings, usable: I64) -> None:
         )
 
 
-def _refuse_unknown(sightings: CameraSightings, vector: Array, sigma_focal: float) -> None:
+def _rise(
+    board: CharucoBoard,
+    sightings: CameraSightings,
+    pictures: I64,
+    lens_model: Lens,
+    vector: Array,
+    sigma_px: float,
+    cost: float,
+) -> float:
+    """How much worse the pictures fit with another focal length and all else solved anew, in sigmas squared.
+
+    Of a board that is never tilted the covariance knows the focal length well, and wrongly: its tilts are noise.
+    """
+    others = []
+    for factor in OTHER_FOCAL:
+        start = vector.copy()
+        start[:2] *= factor
+        others.append(_solved(board, sightings, pictures, lens_model, start, TRIAL_STEPS, sigma_px, False)[0].cost)
+    return min(others) - cost
+
+
+def _refuse_unknown(sightings: CameraSightings, vector: Array, sigma_focal: float, rise: float) -> None:
     width = sightings.size_wh[0]
-    if not sigma_focal < MOST_SIGMA_FOCAL or not 0.1 * width < vector[0] < 20 * width:
+    if not sigma_focal < MOST_SIGMA_FOCAL or rise < LEAST_RISE or not 0.1 * width < vector[0] < 20 * width:
         raise CalibrationError(
-            f"camera {sightings.camera!r}: the pictures do not tell the focal length ({vector[0]:.0f} px ± "
-            f"{100 * sigma_focal:.0f} %): tilt the board by 30° and more to all sides, near the camera"
+            f"camera {sightings.camera!r}: the pictures do not tell the focal length ({vector[0]:.0f} px fits hardly "
+            f"better than {OTHER_FOCAL[0] * vector[0]:.0f} and {OTHER_FOCAL[1] * vector[0]:.0f}): tilt the board by "
+            "30° and more to all sides, near the camera"
         )
 
 
@@ -202,12 +228,14 @@ def _solved(
     start: Array,
     steps: int,
     sigma_px: float = SIGMA_PX,
+    focal_too: bool = True,
 ) -> tuple[arrow.Solution[BoardState], BoardProblem]:
     corners_px = sightings.corners_px[pictures]
     rays = Intrinsics(sightings.camera, sightings.size_wh, lens_model, start).rays(corners_px)
     poses, _ = board_poses(board.corners_m(), rays)
     free = np.zeros((1, N_UNKNOWNS), dtype=bool)
     free[0, INTRINSICS] = free_intrinsics(lens_model)
+    free[0, FOCAL] &= focal_too
     mean, sigma = prior_of(sightings.size_wh, lens_model)
     problem = BoardProblem(
         board_m=board.corners_m(),

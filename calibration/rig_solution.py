@@ -10,7 +10,7 @@ from calibration import arrow, rigid
 from calibration.board import CharucoBoard
 from calibration.board_bundle import INTRINSICS, N_UNKNOWNS, OFFSET, POSE, BoardProblem, BoardState
 from calibration.board_path import board_motion, instant_times, vector_of
-from calibration.certainty import certainty
+from calibration.certainty import Certainty, certainty
 from calibration.clean_corners import clean
 from calibration.errors import CalibrationError
 from calibration.extrinsics import Pair, board_start, board_views, chained, pairs_of
@@ -52,22 +52,17 @@ class RigSolution:
     """What was found; arrays follow sightings.cameras, the world is the first camera's frame.
 
     rig: with T_cam_world in metres. offset_s: (C,) to be added to the times of each camera's frames. Ts_world_board:
-    (T, 4, 4) at instant_times; known: (T,) where the board was seen. sigma_position_m, sigma_rotation_rad,
-    sigma_offset_s: (C,) one standard deviation from the bundle's covariance, of random errors alone. sigma_aim_m:
-    (C,) how far lines of sight pass beside places where the board was, and sigma_shape_m, how far points measured there
-    are off, the whole laid over the truth: see certainty.py. sigma_px: of a corner, per axis. lenses: how each camera's
-    intrinsics were found, where they were. dropped: corners read wrongly.
+    (T, 4, 4) at instant_times; known: (T,) where the board was seen. sigma_offset_s: (C,) one
+    standard deviation of the offsets. sigma_px: of a corner, per axis. lenses: how each camera's intrinsics were found,
+    where they were. dropped: corners read wrongly.
     """
 
     rig: CameraRig
     offset_s: Array
     Ts_world_board: Array
     known: npt.NDArray[np.bool_]
-    sigma_position_m: Array
-    sigma_rotation_rad: Array
     sigma_offset_s: Array
-    sigma_aim_m: Array
-    sigma_shape_m: float
+    certainty: Certainty
     sigma_px: float
     pairs: tuple[Pair, ...]
     lenses: Mapping[str, IntrinsicsSolution]
@@ -99,21 +94,15 @@ def solve_rig(
     )
     problem = _problem(board, sightings.at(known), lenses, options)
     state, problem = _adjusted(problem, start, instant_times(sightings)[known], progress)
-    covariance = arrow.covariance(problem.linearised(state))
-    sigma = np.zeros(problem.free.shape)
-    sigma[problem.free] = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     Ts_world_board[known] = state.Ts_world_board
-    aim_m, shape_m = certainty(problem, state, lambda drawn: _rig_of(sightings, lenses, drawn))
+    sure = certainty(problem, state, lambda drawn: _rig_of(sightings, lenses, drawn))
     return RigSolution(
         rig=_rig_of(sightings, lenses, state),
         offset_s=state.offset_s,
         Ts_world_board=Ts_world_board,
         known=known,
-        sigma_position_m=np.linalg.norm(sigma[:, 3:6], axis=1),
-        sigma_rotation_rad=np.linalg.norm(sigma[:, :3], axis=1),
-        sigma_offset_s=sigma[:, OFFSET],
-        sigma_aim_m=aim_m,
-        sigma_shape_m=shape_m,
+        sigma_offset_s=_sigma_offset(problem, state),
+        certainty=sure,
         sigma_px=problem.sigma_px,
         pairs=tuple(pairs),
         lenses=solved,
@@ -203,6 +192,13 @@ def _adjusted(
         state = arrow.minimise(problem, state, iterations=STEPS).state
     progress("the bundle", 1.0)
     return state, problem
+
+
+def _sigma_offset(problem: BoardProblem, state: BoardState) -> Array:
+    """(C,) seconds; 0 for clocks that were not solved for."""
+    sigma = np.zeros(problem.free.shape)
+    sigma[problem.free] = np.sqrt(np.maximum(arrow.covariance(problem.linearised(state)).diagonal(), 0.0))
+    return np.asarray(sigma[:, OFFSET])
 
 
 def _rig_of(sightings: BoardSightings, lenses: list[Intrinsics], state: BoardState) -> CameraRig:

@@ -121,9 +121,9 @@ def _report(
 
 def _told(solution: RigSolution, c: int, offsets: bool) -> CameraTold:
     return CameraTold(
-        sigma_position_mm=1000 * float(solution.sigma_position_m[c]),
-        sigma_rotation_deg=float(np.degrees(solution.sigma_rotation_rad[c])),
-        sigma_aim_mm=1000 * float(solution.sigma_aim_m[c]),
+        sigma_position_mm=1000 * float(solution.certainty.position_m[c]),
+        sigma_rotation_deg=float(np.degrees(solution.certainty.rotation_rad[c])),
+        sigma_aim_mm=1000 * float(solution.certainty.aim_m[c]),
         offset_ms=1000 * float(solution.offset_s[c]) if offsets else None,
     )
 
