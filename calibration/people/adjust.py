@@ -24,6 +24,7 @@ LEAST_SIGMA_PX = 0.5
 MAD_TO_SIGMA = 1.177  # the median of |e| of two axes is 1.177 standard deviations (Rayleigh)
 SWAP_GAIN = 0.5  # left and right are changed back when that leaves less than this of the distances
 SWAP_ROUND = 2  # from this round on: before, the cameras are too wrong to tell
+ITERATIONS = 12  # of each round
 LEAST_NOISE, MOST_NOISE = 0.8, 2.0  # of a joint, over the typical one
 
 
@@ -56,6 +57,7 @@ def adjust(
     rounds: int = 6,
     free_time: bool = True,
     free_focal: bool = False,
+    iterations: int = ITERATIONS,
     after: "Adjusted | None" = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Adjusted:
@@ -79,7 +81,7 @@ def adjust(
             views, focal_px, sigma_px, body, 0, free_time, free_focal, float(turn > 0 or after is not None)
         )
         state = State(poses.T_cam_world, poses.zoom, np.zeros(len(focal_px)), log_bone, joints)
-        state, cost = adjusted(problem, state, iterations=12)
+        state, cost = adjusted(problem, state, iterations=iterations)
         poses = Poses(state.T_cam_world, poses.offsets_s + state.shift_s, state.zoom)
         found = Adjusted(poses, state, problem, cost)
         sigma_px = noise_of(problem, state)

@@ -21,9 +21,8 @@ Bools = npt.NDArray[np.bool_]
 
 COARSE_S = 0.1  # between offsets tried: half of what a stride takes to leave its epipolar line
 FINEST_S = 0.004  # where halving ends; the bundle adjustment does the rest
-SAMPLES = 120
-FINE_SAMPLES = 40
-MOST_PAIRS = 1200  # of points, for a pair of cameras
+SAMPLES = 100
+MOST_PAIRS = 600  # of points, for a pair of cameras
 GATE_OF_BODY = 0.04  # of the person's height in the picture: how far detectors see a joint beside itself
 LEAST_SURE = 0.5
 LEAST_TOGETHER = 60  # joints over instants that two cameras saw at the same time
@@ -90,25 +89,26 @@ def pair_of(
 ) -> Pair | None:
     """The relative pose and offset of two cameras; None when they saw too little together."""
     of_a = straight.camera(a, instants_s, 0.0)
-    gate = GATE_OF_BODY * float(np.nanmean([body_size(of_a)[0], body_size(straight.camera(b, instants_s, 0.0))[0]]))
+    gate = GATE_OF_BODY * float(np.mean([body_size(of_a)[0], body_size(straight.camera(b, instants_s, 0.0))[0]]))
     if not np.isfinite(gate):
         return None
 
-    def fitted(offset_s: float, samples: int) -> tuple[float, Array]:
-        xa, xb = points_together(of_a, straight.camera(b, instants_s, offset_s), rng)
-        if len(xa) < LEAST_TOGETHER:
-            return 1.0, np.zeros((3, 3))
-        E, cost = essential.ransac(xa, xb, gate, samples, rng)
-        return cost, E
+    def seen(offset_s: float) -> tuple[Array, Array]:
+        return points_together(of_a, straight.camera(b, instants_s, offset_s), np.random.default_rng(0))
 
+    tried: dict[float, tuple[float, Array]] = {}
     n = int(np.ceil(most_offset_s / COARSE_S))
-    tried = {offset: fitted(offset, SAMPLES) for offset in np.arange(-n, n + 1) * COARSE_S}
-    step = COARSE_S
-    while step > FINEST_S:
+    for offset in np.arange(-n, n + 1) * COARSE_S:
+        xa, xb = seen(offset)
+        E, cost = essential.ransac(xa, xb, gate, SAMPLES, rng) if len(xa) >= LEAST_TOGETHER else (np.eye(3), 1.0)
+        tried[float(offset)] = (cost, E)
+    best, step = min(tried, key=lambda offset: tried[offset][0]), COARSE_S
+    while step > FINEST_S and most_offset_s > 0:
         step /= 2
+        for offset in (best - step, best + step):
+            E, cost = essential.polished(tried[best][1], *seen(offset), gate)
+            tried[offset] = (cost, E)
         best = min(tried, key=lambda offset: tried[offset][0])
-        tried |= {offset: fitted(offset, FINE_SAMPLES) for offset in (best - step, best + step)}
-    best = min(tried, key=lambda offset: tried[offset][0])
     cost, E = tried[best]
     if cost > HOPELESS:
         return None

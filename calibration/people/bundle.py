@@ -90,9 +90,10 @@ class Problem:
         weighted = weight[..., None, None] * by_joint
         H_jj = np.einsum("ctjra,ctjrb->tjab", weighted, by_joint, optimize=True)
         g_j = np.einsum("ctjra,ctjr->tja", weighted, off, optimize=True)
-        H_cj = np.einsum("ctjra,ctjrb->tcajb", by_camera, weighted, optimize=True)
-        H_cc = np.einsum("ctjra,ctj,ctjrb->cab", by_camera, weight, by_camera, optimize=True)
-        g_c = np.einsum("ctjra,ctj,ctjr->ca", by_camera, weight, off, optimize=True)
+        H_cj = (by_camera.swapaxes(-1, -2) @ weighted).transpose(1, 0, 3, 2, 4)
+        tall = (by_camera * np.sqrt(weight)[..., None, None]).reshape(C, -1, 8)
+        H_cc = tall.swapaxes(1, 2) @ tall
+        g_c = np.einsum("cna,cn->ca", tall, (off * np.sqrt(weight)[..., None]).reshape(C, -1))
         return self._assembled(state, H_jj, g_j, H_cj, H_cc, g_c, cost)
 
     def moved(self, state: State, step_g: Array, steps_l: Array) -> State:

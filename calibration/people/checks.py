@@ -56,17 +56,15 @@ def refuse_wrong_views(views: Views, instants_s: Array) -> list[str]:
             f"{LEAST_INSTANTS} are needed: record half a minute of somebody walking where the pictures overlap"
         )
     sizes = body_size(views)
-    walked = _walked(views, sizes)
-    if np.nanmax(walked) < STILL:
+    most = float(np.nan_to_num(_walked(views, sizes)).max())
+    if most < STILL:
         raise CalibrationError(
-            f"the person stands still: in no picture does the trunk move by more than {100 * np.nanmax(walked):.0f} % "
-            "of the person's height, and without walking distances cannot be told from errors of the detector: record "
+            f"the person stands still: in no picture does the trunk move by more than {100 * most:.0f} % of "
+            "the person's height, and without walking distances cannot be told from errors of the detector: record "
             "somebody who walks through the whole room"
         )
-    if np.nanmax(walked) < LITTLE:
-        return [
-            f"the person moves by only {100 * np.nanmax(walked):.0f} % of the own height: walk through the whole room"
-        ]
+    if most < LITTLE:
+        return [f"the person moves by only {100 * most:.0f} % of the own height: walk through the whole room"]
     return []
 
 

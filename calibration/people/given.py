@@ -8,7 +8,7 @@ import numpy.typing as npt
 from calibration import rigid
 from calibration.people import essential
 from calibration.people.beginning import GATE_OF_BODY, LEAST_TOGETHER, body_size, points_together
-from calibration.people.track import Straightened
+from calibration.people.track import Straightened, Views
 from calibration.people.world import aligned, centres, size_of
 from calibration.twist import cross_matrix
 
@@ -16,39 +16,42 @@ Array = npt.NDArray[np.float64]
 
 STEP_S = 0.05
 SWEEPS = 3
+FINER = 0.4  # of the step, from sweep to sweep
+MOST_INSTANTS = 120
 
 
 def clocks(straight: Straightened, T_cam_world: Array, instants_s: Array, most_offset_s: float) -> tuple[Array, Array]:
     """offsets_s (C,) at which the given poses hold best, the first camera's being 0; and the cost (C, C) of each pair.
 
-    Costs are from 0 to 1, NaN for pairs that saw nothing together.
+    Costs are how badly the epipolar constraint holds, from 0 to 1; NaN for pairs that saw nothing together.
     """
     C = len(T_cam_world)
+    instants_s = instants_s[:: max(1, len(instants_s) // MOST_INSTANTS)]
     offsets_s = np.zeros(C)
+    views = [straight.camera(c, instants_s, 0.0) for c in range(C)]
+    gates = [GATE_OF_BODY * float(body_size(view)[0]) for view in views]
     tried = np.arange(-np.ceil(most_offset_s / STEP_S), np.ceil(most_offset_s / STEP_S) + 1) * STEP_S
     for sweep in range(SWEEPS if most_offset_s > 0 else 0):
-        grid = tried if sweep == 0 else tried * 0.4**sweep
         for c in range(1, C):
-            of_camera = [
-                _camera_cost(straight, T_cam_world, instants_s, offsets_s, c, offset) for offset in offsets_s[c] + grid
-            ]
-            if np.isfinite(of_camera).any():
-                offsets_s[c] += grid[int(np.nanargmin(of_camera))]
-    costs = np.full((C, C), np.nan)
+            candidates = offsets_s[c] + tried * FINER**sweep
+            seen = [straight.camera(c, instants_s, offset_s) for offset_s in candidates]
+            costs = [_mean([_pair_cost(T_cam_world, [*views[:c], view, *views[c + 1 :]], gates, c, other)
+                            for other in range(C) if other != c]) for view in seen]  # fmt: skip
+            if np.isfinite(costs).any():
+                best = int(np.nanargmin(costs))
+                offsets_s[c], views[c] = candidates[best], seen[best]
+    pairs = np.full((C, C), np.nan)
     for a in range(C):
         for b in range(a + 1, C):
-            costs[a, b] = costs[b, a] = pair_cost(straight, T_cam_world, instants_s, offsets_s, a, b)
-    return offsets_s, costs
+            pairs[a, b] = pairs[b, a] = _pair_cost(T_cam_world, views, gates, a, b)
+    return offsets_s, pairs
 
 
-def pair_cost(straight: Straightened, T_cam_world: Array, instants_s: Array, offsets_s: Array, a: int, b: int) -> float:
-    """How badly the epipolar constraint of two cameras holds: 0 to 1; NaN where they saw nothing together."""
-    of_a = straight.camera(a, instants_s, offsets_s[a])
-    of_b = straight.camera(b, instants_s, offsets_s[b])
-    gate = GATE_OF_BODY * float(np.mean([body_size(of_a)[0], body_size(of_b)[0]]))
-    xa, xb = points_together(of_a, of_b, np.random.default_rng(0))
+def _pair_cost(T_cam_world: Array, views: Sequence[Views], gates: Sequence[float], a: int, b: int) -> float:
+    gate = (gates[a] + gates[b]) / 2
+    xa, xb = points_together(views[a], views[b], np.random.default_rng(0))
     if len(xa) < LEAST_TOGETHER or not np.isfinite(gate):
-        return np.nan
+        return float("nan")
     T = T_cam_world[b] @ rigid.inverse(T_cam_world[a])
     E = cross_matrix(T[:3, 3]) @ T[:3, :3]
     za, zb = essential.depths(T[:3, :3], T[:3, 3], xa, xb)
@@ -56,17 +59,9 @@ def pair_cost(straight: Straightened, T_cam_world: Array, instants_s: Array, off
     return float(np.minimum(off, 1.0).mean())
 
 
-def _camera_cost(
-    straight: Straightened, T_cam_world: Array, instants_s: Array, offsets_s: Array, c: int, offset_s: float
-) -> float:
-    """The mean cost of a camera's pairs with the others, were its clock wrong by so much."""
-    offsets_s = offsets_s.copy()
-    offsets_s[c] = offset_s
-    costs = np.array([
-        pair_cost(straight, T_cam_world, instants_s, offsets_s, c, other)
-        for other in range(len(T_cam_world)) if other != c
-    ])  # fmt: skip
-    return float(np.nanmean(costs)) if np.isfinite(costs).any() else np.nan
+def _mean(costs: Sequence[float]) -> float:
+    known = [cost for cost in costs if np.isfinite(cost)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def turned_and_moved(T_cam_world: Array, T_given: Array) -> tuple[Array, Array]:

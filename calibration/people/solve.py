@@ -23,6 +23,8 @@ Progress = Callable[[str, float], None]
 
 MOST_BEGINNING = 300  # instants for pairs of cameras
 DISAGREES = 0.4  # cost of the given poses, 1 being no agreement: beyond, the beginning is made from nothing
+ROUNDS = 6
+AGAIN = 5  # steps of an adjustment that begins where another ended
 GROUPS = 5  # of the jackknife
 DEFAULT_STATURE_M = 1.7
 WELL_UPRIGHT = np.radians(1.5)
@@ -105,7 +107,7 @@ def solve_from_people(
     poses, notes = work.begun()
     learnt, measured = parted(work.instants_s, options.seed)
     notes += refuse_wrong_views(work.straight.views(work.instants_s, poses.offsets_s), work.instants_s)
-    found = work.adjusted(work.instants_s[learnt], poses, 6, "adjust")
+    found = work.adjusted(work.instants_s[learnt], poses, ROUNDS)
     return _told(work, cameras, found, learnt, measured, notes)
 
 
@@ -145,9 +147,7 @@ class _Work:
             return Poses(self.given, offsets_s, np.ones(len(self.names))), []
         return self._instead_of_given(float(np.nanmean(costs)))
 
-    def adjusted(
-        self, instants_s: Array, poses: Poses, rounds: int, what: str, after: Adjusted | None = None
-    ) -> Adjusted:
+    def adjusted(self, instants_s: Array, poses: Poses, rounds: int) -> Adjusted:
         """Of these instants."""
         return adjust(
             self.straight,
@@ -158,9 +158,23 @@ class _Work:
             rounds=rounds,
             free_time=self.options.free_time,
             free_focal=self.options.free_focal,
-            after=after,
-            progress=lambda share: self.progress(what, share),
+            progress=lambda share: self.progress("adjust", share),
         )
+
+    def again(self, instants_s: Array, found: Adjusted) -> Poses:
+        """Of other instants, from what was found of nearly the same ones."""
+        return adjust(
+            self.straight,
+            self.focal_px,
+            self.body,
+            instants_s,
+            found.poses,
+            rounds=1,
+            iterations=AGAIN,
+            free_time=self.options.free_time,
+            free_focal=self.options.free_focal,
+            after=found,
+        ).poses
 
     def fit(self, poses: Poses, instants_s: Array) -> Fit:
         views = self.straight.views(instants_s, poses.offsets_s)
@@ -181,7 +195,7 @@ class _Work:
 
     def _instead_of_given(self, cost: float) -> tuple[Poses, list[str]]:
         """A beginning from nothing, as the given poses are too wrong; and what is wrong with them."""
-        poses = self.adjusted(self._fewer(), self._from_nothing(), 3, "adjust").poses
+        poses = self.adjusted(self._fewer(), self._from_nothing(), 3).poses
         swapped = given.exchanged(poses.T_cam_world, self.given, self.names)
         if swapped is not None:
             raise CalibrationError(
@@ -279,11 +293,10 @@ def _to_world(work: _Work, found: Adjusted) -> tuple[world.Similarity, str, list
 
 def _jackknife(work: _Work, found: Adjusted, instants_s: Array, T_world: Array) -> tuple[Array, Array, Array]:
     """Standard deviations (C,) of position in m, rotation in degrees, offset in s: parts are left out in turn."""
-    others = replace(work, progress=lambda _what, _share: None)
     group = np.minimum((np.arange(len(instants_s)) * GROUPS * 2 // len(instants_s)), GROUPS * 2 - 1) % GROUPS
     places, turns, clocks = [], [], []
     for n in range(GROUPS):
-        poses = others.adjusted(instants_s[group != n], found.poses, 1, "sureness", after=found).poses
+        poses = work.again(instants_s[group != n], found)
         T = world.aligned(poses.T_cam_world, T_world).poses(poses.T_cam_world)
         places.append(world.centres(T))
         turns.append(given.turned_and_moved(T, T_world)[0])

@@ -29,14 +29,12 @@ SAME_SHAPE = 0.01  # share by which the proportions of two picture sizes may dif
 # Of the rig's size, and degrees: how far it comes out differently when parts of the recording are left out.
 POSITION_SHARE = Limit(0.01, 0.05)
 ROTATION_DEG = Limit(0.5, 2.5)
-LONGER = (
-    "let one person walk through the whole room for a minute or longer, also near to, and where its picture overlaps "
-    "with others': {names}"
-)
+LONGER = "let one person walk through the whole room for a minute or longer, near and far, in front of {names}"
 STEADIER = (
     "check that nothing moves the cameras, that their lenses are those of the calibration, and that the whole person "
     "is in the pictures; then record again: {names}"
 )
+LATE_S, LATE_SIGMAS = 0.005, 3.0  # a clock that is off by less is not worth a line
 UPSIDE_DOWN = -0.5  # upward part of a picture's own up
 
 
@@ -64,7 +62,7 @@ def calibrated(task: PeopleTask, progress: Progress) -> CalibratedPeople:
     given = _given(task.calibration, task.options.start == "given")
     cameras, notes = _cameras(walk, given, task.calibration)
     solution = solve_from_people(walk.tracks, cameras, task.options, progress)
-    solution = replace(solution, notes=(*notes, *solution.notes, *_hanging(solution.rig)))
+    solution = replace(solution, notes=(*notes, *solution.notes, *_clocks(solution), *_hanging(solution.rig)))
     return CalibratedPeople(solution.rig, _report(task, walk, solution), solution)
 
 
@@ -104,6 +102,19 @@ def _cameras(walk: Walk, given: CameraRig, path: Path) -> tuple[tuple[Camera, ..
     if absent:
         notes.append(f"in {path.name} but not in the recording, and so left out: {', '.join(absent)}")
     return tuple(chosen), notes
+
+
+def _clocks(solution: PeopleSolution) -> list[str]:
+    """What the clocks are off by, where it matters; as `latency_ms`, of which only the differences are known."""
+    off = np.abs(solution.offsets_s) > np.maximum(LATE_S, LATE_SIGMAS * solution.sigma_offset_s)
+    if not off.any():
+        return []
+    late_ms = 1000 * (solution.offsets_s.max() - solution.offsets_s)
+    told = ", ".join(f"{name} {value:.0f}" for name, value in zip(solution.rig.names, late_ms, strict=True))
+    return [
+        f"clocks: frames were captured before their time stamps by (ms, perhaps all by more): {told}. Where cameras "
+        "are always so, write it into your configuration as `latency_ms` of each camera"
+    ]
 
 
 def _hanging(rig: CameraRig) -> list[str]:

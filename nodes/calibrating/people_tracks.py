@@ -125,7 +125,8 @@ def _of_session(path: Path) -> tuple[dict[str, _Seen], CameraRig | None]:
                 seen[message.source] = _Seen((message.size_wh[0], message.size_wh[1]), joints)
             at_s = (message.captured_ns - begin_ns) * 1e-9
             seen[message.source].add(at_s, message.keypoints_px, message.confidence)
-    return seen, rig
+        order = [camera for camera in session.cameras if camera in seen]
+    return {camera: seen[camera] for camera in order}, rig
 
 
 def _tracked(camera: str, seen: _Seen) -> PersonTrack:
