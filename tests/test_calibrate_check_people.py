@@ -76,6 +76,16 @@ def test_a_camera_that_was_turned_is_named(walk: PersonSeen):
     assert [name for name, camera in told.cameras.items() if camera.verdict != "good"] == ["back"]
 
 
+def test_a_late_clock_is_told_from_a_wrong_camera(walk: PersonSeen):
+    tracks = tuple(
+        replace(track, captured_s=track.captured_s + (0.2 if track.camera == "back" else 0.0)) for track in walk.tracks
+    )
+    report = check_people(rig_of(), replace(walk, tracks=tracks), "")
+    assert report.judgement.verdict == "good"
+    assert "back +200 ms" in report.notes[0]
+    assert report.cameras["back"].offset_ms == pytest.approx(-200.0)
+
+
 def test_exchanged_cameras_are_named(walk: PersonSeen):
     names = {"front": "left", "left": "front"}
     tracks = tuple(replace(track, camera=names.get(track.camera, track.camera)) for track in walk.tracks)

@@ -1,5 +1,6 @@
 """Any calibration against any recording of somebody who walks about: does it fit, and if not, what is wrong."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -7,9 +8,8 @@ import numpy.typing as npt
 
 from calibration.errors import CalibrationError
 from calibration.evidence import evidence_of, of_check, pairs_of
-from calibration.limits import PEOPLE_MM, STATURE_M
+from calibration.limits import PEOPLE_MM, STATURE_M, Limit
 from calibration.measure import Measures, Spacing, spread_of, triangulated
-from calibration.people.track import between_frames
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
 from calibration.stature import limb_lengths_m, stature_m
@@ -17,11 +17,11 @@ from calibration.suspects import findings, suspicions
 from calibration.verdict import judged
 from nodes.calibrating.check_board import of_both, one_place
 from nodes.calibrating.person_input import PersonSeen
+from nodes.calibrating.person_instants import INSTANTS_PER_S, at_instants, lateness_s
 from nodes.calibrating.report import CameraTold, Figures, Report, Seen
 
 F64 = npt.NDArray[np.float64]
 
-INSTANTS_PER_S, MOST_INSTANTS = 10.0, 600  # a step takes half a second; more tell nothing new
 FEWEST_INSTANTS = 15  # with the person in two cameras' pictures
 STEADIER = (
     "check that nothing has moved them and that their clocks agree, and calibrate again, or refine what is there from "
@@ -34,7 +34,7 @@ NO_SPACING = Spacing(0, np.nan, np.nan, np.nan, np.nan)
 
 def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
     """As `check_board`, with joints in place of corners. Raises CalibrationError when it cannot be judged."""
-    rig, seen, notes = of_both(rig, _at_instants(person))
+    rig, seen, notes = of_both(rig, at_instants(person))
     together = max(pairs_of(seen).values(), default=0)
     if together < FEWEST_INSTANTS:
         raise CalibrationError(
@@ -43,8 +43,16 @@ def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
             "of the cameras overlap"
         )
     measures = _measured(rig, seen)
-    lengths = limb_lengths_m(person.tracks[0].joints, measures.points_m)
-    limit = PEOPLE_MM.times(1 / _distance_m(rig, measures.points_m, stature_m(lengths)))
+    limit = _limit(rig, person, measures)
+    found = findings(suspicions(rig, seen.corners_px, limit))
+    late_s: dict[str, float] = {}
+    if not found and any(limit.verdict(spread.px_p50_at_1000) != "good" for spread in measures.cameras.values()):
+        late_s = lateness_s(rig, person, seen)
+    if late_s:
+        before, (_, seen, _) = measures.whole.px_p50, of_both(rig, at_instants(person, late_s))
+        measures = _measured(rig, seen)
+        notes += (_late_note(late_s, measures.whole.px_p50, before),)
+    lengths, limit = limb_lengths_m(person.tracks[0].joints, measures.points_m), _limit(rig, person, measures)
     evidence = replace(
         of_check(evidence_of(rig, seen, measures, measures)),
         px_limit=limit,
@@ -52,13 +60,12 @@ def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
         what="the person",
         px_advice=STEADIER,
     )
-    found = findings(suspicions(rig, seen.corners_px, limit))
     path_m, px = _middle(measures.points_m), measures.whole.px_p50_at_1000
     return Report(
         kind="check",
         judgement=judged(evidence, found),
         rig=rig,
-        cameras={name: _camera(person, seen, measures, c) for c, name in enumerate(seen.cameras)},
+        cameras={name: _camera(person, seen, measures, late_s, c) for c, name in enumerate(seen.cameras)},
         what=what,
         held_out=_figures(measures),
         pairs=pairs_of(seen),
@@ -67,24 +74,9 @@ def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
     )
 
 
-def _at_instants(person: PersonSeen) -> BoardSightings:
-    """What all cameras saw at the same moments, between their frames, with joints as corners."""
-    begin_s = min(track.captured_s[0] for track in person.tracks)
-    end_s = max(track.captured_s[-1] for track in person.tracks)
-    count = int(np.clip((end_s - begin_s) * INSTANTS_PER_S, 2, MOST_INSTANTS))
-    at_s = np.linspace(begin_s, end_s, count)
-    px = np.stack(
-        [between_frames(track.captured_s, track.keypoints_px, track.confidence, at_s)[0] for track in person.tracks]
-    )
-    shape = px.shape[:2]
-    return BoardSightings(
-        cameras=tuple(track.camera for track in person.tracks),
-        sizes_wh=person.sizes_wh,
-        captured_s=np.broadcast_to(at_s, shape),
-        frame=np.broadcast_to(np.arange(count), shape),
-        corners_px=px,
-        mirrored=np.zeros(shape, dtype=bool),
-    )
+def _late_note(late_s: Mapping[str, float], px: float, before: float) -> str:
+    told = ", ".join(f"{name} {1000 * value:+.0f} ms" for name, value in late_s.items())
+    return f"The cameras' clocks are late by {told}. With that mended it fits to {px:.1f} px, else to {before:.1f}."
 
 
 def _measured(rig: CameraRig, seen: BoardSightings) -> Measures:
@@ -100,11 +92,14 @@ def _measured(rig: CameraRig, seen: BoardSightings) -> Measures:
     )
 
 
-def _camera(person: PersonSeen, seen: BoardSightings, measures: Measures, c: int) -> CameraTold:
+def _camera(
+    person: PersonSeen, seen: BoardSightings, measures: Measures, late_s: Mapping[str, float], c: int
+) -> CameraTold:
     track = next(track for track in person.tracks if track.camera == seen.cameras[c])
     there = seen.seen[c]
     return CameraTold(
         frames=len(track.captured_s),
+        offset_ms=None if not late_s else -1000 * late_s[track.camera],
         held_out=_figures(measures, c),
         seen=Seen(seen.corners_px[c][there], measures.residual_px[c][there], np.ones(int(there.sum()), dtype=bool)),
     )
@@ -124,13 +119,14 @@ def _body_notes(lengths: dict[str, tuple[float, float]]) -> tuple[str, ...]:
     return (f"By this calibration the person is about {stature_m(lengths):.2f} m tall ({told}).",)
 
 
-def _distance_m(rig: CameraRig, points_m: F64, stature: float) -> float:
-    """Median from camera to joint; of a rig in a wrong unit, as it would be of a person of usual size."""
-    places = np.stack([camera.T_world_cam[:3, 3] for camera in rig.cameras])
-    apart = np.linalg.norm(points_m - places[:, None, None], axis=-1)
+def _limit(rig: CameraRig, person: PersonSeen, measures: Measures) -> Limit:
+    """PEOPLE_MM in pixels at the recording's distance; in a wrong unit, as if the person were of usual size."""
+    stature = stature_m(limb_lengths_m(person.tracks[0].joints, measures.points_m))
     low, high = STATURE_M
     scale = 1.0 if low <= stature <= high or not stature > 0 else USUAL_STATURE_M / stature
-    return max(NEAREST_M, scale * float(np.nanmedian(apart)))
+    places = np.stack([camera.T_world_cam[:3, 3] for camera in rig.cameras])
+    apart_m = np.linalg.norm(measures.points_m - places[:, None, None], axis=-1)
+    return PEOPLE_MM.times(1 / max(NEAREST_M, scale * float(np.nanmedian(apart_m))))
 
 
 def _middle(points_m: F64) -> F64:
