@@ -4,6 +4,7 @@ C cameras; moves as in calibration/drift.py, in radians, metres and seconds.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ ROTATION, SHIFT_M, CLOCK_S = 0.05, 0.04, 0.2  # how far cameras are expected to 
 RAY_NOISE = 0.005  # of a detected joint
 REPEATS = 30  # looks that err alike: detectors are wrong in the same way from frame to frame
 LOOKS_THAT_TELL = 15.0  # as much as they seem to; see `onward`
+ABOUT_LEAP = 3  # looks before and after a leap
+LEAP_NS = 1_500_000_000  # that these may span: with a gap, anything may have happened
 USUAL_RAY = 0.0025  # how far a camera's agreement wanders, root mean square angle, where nothing is learnt yet
 
 
@@ -33,9 +36,9 @@ class Scatter:
         self._sum[seen] += moves[seen, :, None] * moves[seen, None, :]
         self._count += seen
 
-    def oddity(self, move: F64, sums: Sums, camera: int) -> float:
-        """Squared distance of a move (SIX,) from nothing, in covariances; sums: of the looks that show it."""
-        little = USUAL_RAY**2 * sums.weight[camera] * np.linalg.inv(sums.own()[camera] + prior(SIX))
+    def oddity(self, move: F64, own: F64, weight: float, camera: int) -> float:
+        """Squared distance of a move (SIX,) from nothing, in covariances; own (SIX, SIX) and weight of its looks."""
+        little = USUAL_RAY**2 * weight * np.linalg.inv(own + prior(SIX))
         usual = (self._sum[camera] + self._worth * little) / (self._count[camera] + self._worth)
         return float(move @ np.linalg.solve(usual, move))
 
@@ -69,6 +72,38 @@ def onward(sums: Sums, camera: int, so_far: F64) -> F64:
     """
     unlikely = prior(SIX) * np.sqrt(max(1.0, sums.looks / LOOKS_THAT_TELL))
     return np.asarray(np.linalg.solve(sums.own()[camera] + unlikely, sums.g[camera, :SIX] - unlikely @ so_far))
+
+
+@dataclass(frozen=True)
+class Leaps:
+    """At each of L looks, what would have to have moved since the look before it.
+
+    at_ns: their times. moves (L, C, SIX); own (L, C, SIX, SIX) and weight (L, C) of the looks after it.
+    """
+
+    at_ns: tuple[int, ...]
+    moves: F64
+    own: F64
+    weight: F64
+
+
+def leaps_of(looks: Sequence[tuple[int, Sums]], expected: F64) -> Leaps:
+    """Of those looks that have ABOUT_LEAP others before them and, with themselves, after them, in LEAP_NS."""
+    own = np.array([sums.own() for _, sums in looks])
+    g = np.array([(sums.g - np.tensordot(sums.H, expected, 2))[:, :SIX] for _, sums in looks])
+    weight = np.array([sums.weight for _, sums in looks])
+    at_ns = [at for at, _ in looks]
+    n = ABOUT_LEAP
+    found = [k for k in range(n, len(looks) - n + 1) if at_ns[k + n - 1] - at_ns[k - n] <= LEAP_NS]
+    sides = [[slice(k - n, k) for k in found], [slice(k, k + n) for k in found]]
+    if not found:
+        return Leaps((), g[:0], own[:0], weight[:0])
+    (H0, g0), (H1, g1) = [
+        (np.array([own[part].sum(0) for part in side]), np.array([g[part].sum(0) for part in side])) for side in sides
+    ]
+    before, after = (np.linalg.solve(H + prior(SIX), e[..., None])[..., 0] for H, e in ((H0, g0), (H1, g1)))
+    weights = np.array([weight[part].sum(0) for part in sides[1]])
+    return Leaps(tuple(at_ns[k] for k in found), after - before, H1, weights)
 
 
 def clock_gains(sums: Sums) -> F64:

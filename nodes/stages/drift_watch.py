@@ -8,7 +8,6 @@ is in every spell, and leaves views that agree as they used to. Bystanders, mixe
 """
 
 from collections import deque
-from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,12 +17,14 @@ import numpy.typing as npt
 
 from calibration.drift import SIX, Sums, total
 from nodes.stages.drift_moves import (
+    LEAP_NS,
     RAY_NOISE,
     Scatter,
     alone,
     best_moves,
     clock_gains,
     lasts,
+    leaps_of,
     moves_of,
     size,
 )
@@ -34,9 +35,7 @@ F64 = npt.NDArray[np.float64]
 WINDOWS = (3, 6)  # spells that must agree: the longer one tells better which camera it is
 HELD_BACK = 8  # spells that are not yet taken for usual: a move is found before it is learnt
 FIRST = 60  # spells that the state of the first minute is made of: a creep is seen against it
-CREEP_WINDOW = 30  # spells
-ABOUT_JUMP = 3  # looks before and after a jump
-JUMP_WITHIN_NS = 1_500_000_000  # that these may span: with a gap, anything may have happened
+CREEP_WINDOW, CREEP_EVERY = 30, 5  # spells; how often it is looked for
 WORTH_WINDOWS, WORTH_JUMPS = 20.0, 60.0  # of the first assumption on what is usual
 
 # Measured (docs/drift.md): where nobody moved 25, and of changes that look like moves 17 with a jump of 21.
@@ -83,9 +82,9 @@ class DriftWatch:
         self._learn_spells = learn_spells
         self._recent: deque[Spell] = deque(maxlen=CREEP_WINDOW)
         self._usual: Sums | None = None
-        self._first: Sums | None = None
+        self._first: F64 | None = None
         self._first_wander = Scatter(n_cameras, WORTH_WINDOWS)
-        self._learnt = 0
+        self._learnt = self._taken = 0
         self._expected: F64 = np.zeros((n_cameras, SIX + 1))
         self._wander, self._leaps = Scatter(n_cameras, WORTH_WINDOWS), Scatter(n_cameras, WORTH_JUMPS)
         self.moved = np.zeros_like(self._expected)
@@ -104,13 +103,18 @@ class DriftWatch:
         if len(self._recent) >= HELD_BACK:
             self._learn(self._recent[-HELD_BACK])
         self._recent.append(spell)
+        self._taken += 1
         if self._usual is None or self._learnt < self._learn_spells:
             return ()
         for n in WINDOWS:
-            window = [each.sums.after(self.expected) for each in list(self._recent)[-n:]]
-            if len(window) == n and (found := self._changed(window)):
+            window = [each.sums for each in list(self._recent)[-n:]]
+            change = total(window).after(self.expected)
+            camera, move = self._guilty(change)
+            if camera < 0 or len(window) < n:
+                break
+            if found := self._changed([sums.after(self.expected) for sums in window], change, camera, move):
                 return found
-        return self._crept()
+        return self._crept() if self._taken % CREEP_EVERY == 0 else ()
 
     def _learn(self, spell: Spell) -> None:
         """Take a spell for usual, that has been held back until now."""
@@ -120,47 +124,40 @@ class DriftWatch:
         self._learnt += 1
         self._expected = best_moves(self._usual)
         if self._learnt == FIRST:
-            self._first, self._first_wander = self._usual, deepcopy(self._wander)
+            self._first, self._first_wander = self._expected, deepcopy(self._wander)
         held = list(self._recent)
         window = total([each.sums for each in held[: -HELD_BACK + 1][-WINDOWS[0] :]]).after(self._expected)
         self._wander.note(alone(window)[0], window.weight > 0)
-        for _, leap, seen in self._leaps_of(held[-HELD_BACK - 1 :][:2]):
-            self._leaps.note(leap, seen.weight > 0)
+        looks = [look for spell in held[-HELD_BACK - 1 :][:2] for look in spell.looks]
+        leaps = leaps_of(looks, self._expected)
+        for moves, weight in zip(leaps.moves, leaps.weight, strict=True):
+            self._leaps.note(moves, weight > 0)
 
-    def _leaps_of(self, spells: Sequence[Spell]) -> list[tuple[int, F64, Sums]]:
-        """(time, moves (C, SIX), looks after it) of every look of the spells that has looks enough about it."""
-        looks = [look for spell in spells for look in spell.looks]
-        leaps = []
-        for k in range(ABOUT_JUMP, len(looks) - ABOUT_JUMP + 1):
-            around = looks[k - ABOUT_JUMP : k + ABOUT_JUMP]
-            if around[-1][0] - around[0][0] > JUMP_WITHIN_NS:
-                continue
-            before, after = (total([sums for _, sums in half]).after(self.expected)
-                             for half in (around[:ABOUT_JUMP], around[ABOUT_JUMP:]))  # fmt: skip
-            leaps.append((looks[k][0], alone(after)[0] - alone(before)[0], after))
-        return leaps
-
-    def _changed(self, window: list[Sums]) -> tuple[Movement, ...]:
-        """Who has moved, by a window of changes."""
-        change = total(window)
+    def _guilty(self, change: Sums) -> tuple[int, F64]:
+        """The camera whose move explains most of a change, and the move; -1 where that is nothing odd."""
         moves, gains = alone(change)
         camera = int(np.argmax(gains))
-        if not self._odd(change, camera, moves[camera]) or not self._sudden(change, camera, moves[camera]):
+        return (camera if self._odd(change, camera, moves[camera]) else -1), moves[camera]
+
+    def _changed(self, window: list[Sums], change: Sums, camera: int, move: F64) -> tuple[Movement, ...]:
+        """Who has moved, by the changes of a window."""
+        if not self._sudden(change, camera, move):
             return ()
+        gains = alone(change)[1]
         seen = np.flatnonzero(change.weight > 0)
         lead = 1 + LEAST_LEAD * max(1, len(seen) - 2)
         if gains[camera] < lead * max(clock_gains(change)):
             return ()
         if self._one_is_enough(change, camera):
-            if not lasts(window, camera, moves[camera], LEAST_LASTING) or not self._fits(change, (camera,)):
+            if not lasts(window, camera, move, LEAST_LASTING) or not self._fits(change, (camera,)):
                 return ()
             rivals = [int(c) for c in np.argsort(-gains) if c != camera and lead * gains[c] > gains[camera]]
             others = [int(c) for c in seen if c != camera]
             if len(others) == 1:
-                return (self._told(camera, moves[camera], others[0]),)
+                return (self._told(camera, move, others[0]),)
             if len(rivals) > 1 or (rivals and len(window) < WINDOWS[-1]):
                 return ()  # more may tell
-            return (self._told(camera, moves[camera], rivals[0] if rivals else -1),)
+            return (self._told(camera, move, rivals[0] if rivals else -1),)
         return self._several(change) if len(window) == WINDOWS[-1] else ()
 
     def _several(self, change: Sums) -> tuple[Movement, ...]:
@@ -185,19 +182,29 @@ class DriftWatch:
             return False
         off = size(move, change, camera)
         parts = float(np.linalg.norm(move[:2]) + np.linalg.norm(move[3:]) / USUAL_WAY_M)  # a roll shows little
-        return off > LEAST_SIZE and parts < MOST_CANCELLED * off and self._wander.oddity(move, change, camera) > least
+        return (
+            off > LEAST_SIZE
+            and parts < MOST_CANCELLED * off
+            and self._oddity(self._wander, move, change, camera) > least
+        )
+
+    @staticmethod
+    def _oddity(usual: Scatter, move: F64, change: Sums, camera: int) -> float:
+        return usual.oddity(move, change.own()[camera], change.weight[camera], camera)
 
     def _sudden(self, change: Sums, camera: int, move: F64) -> bool:
         """Whether the change came from one look to the next, or while the camera saw nobody."""
         own = change.own()[camera]
         recent = list(self._recent)[-HELD_BACK:]
-        for _, leap, after in self._leaps_of(recent):
-            alike = (leap[camera] @ own @ move) / max(move @ own @ move, 1e-12)
-            if 0.5 < alike < 2.0 and self._leaps.oddity(leap[camera], after, camera) > ODD_JUMP:
+        leaps = leaps_of([look for spell in recent for look in spell.looks], self.expected)
+        for moves, H, weight in zip(leaps.moves, leaps.own, leaps.weight, strict=True):
+            leap = moves[camera]
+            alike = (leap @ own @ move) / max(move @ own @ move, 1e-12)
+            if 0.5 < alike < 2.0 and self._leaps.oddity(leap, H[camera], weight[camera], camera) > ODD_JUMP:
                 return True
         seen_ns = [at_ns for spell in recent for at_ns, sums in spell.looks if sums.weight[camera] > 0]
-        absent = bool((np.diff(seen_ns) > JUMP_WITHIN_NS).any())
-        return absent and self._wander.oddity(move, change, camera) > ODD
+        absent = bool((np.diff(seen_ns) > LEAP_NS).any())
+        return absent and self._oddity(self._wander, move, change, camera) > ODD
 
     def _one_is_enough(self, change: Sums, camera: int) -> bool:
         """Whether nothing odd is left after the move of one camera."""
@@ -233,7 +240,7 @@ class DriftWatch:
         """Who has moved so slowly that each state was taken for usual, seen against that of the first minute."""
         if self._first is None or len(self._recent) < CREEP_WINDOW or self.moved.any():
             return ()
-        expected, recent, third = best_moves(self._first), list(self._recent), CREEP_WINDOW // 3
+        expected, recent, third = self._first, list(self._recent), CREEP_WINDOW // 3
         thirds = [total([spell.sums for spell in recent[i : i + third]]).after(expected) for i in (0, third, 2 * third)]
         change = total(thirds)
         moves, gains = alone(change)
@@ -243,7 +250,7 @@ class DriftWatch:
             return ()
         lead = 1 + LEAST_LEAD * max(1, int((change.weight > 0).sum()) - 2)
         rivals = np.append(np.delete(gains, camera), clock_gains(change))
-        if self._first_wander.oddity(move, change, camera) < ODD or gains[camera] < lead * max(rivals):
+        if self._oddity(self._first_wander, move, change, camera) < ODD or gains[camera] < lead * max(rivals):
             return ()
         if not lasts(thirds, camera, move, LEAST_LASTING) or not self._fits(change, (camera,)):
             return ()
