@@ -18,7 +18,7 @@ from calibration.people.held_out import parted
 from calibration.people.points import points_of
 from calibration.people.solve import Options, PeopleSolution, solve_from_people
 from calibration.people.track import PersonTrack, Straightened, between_frames
-from calibration.rig import Camera, CameraRig
+from calibration.rig import CameraRig
 from calibration.synthetic import ring_rig
 from lifter.skeleton import MEDIAPIPE33
 from lifter.synthetic import joints_at
@@ -27,8 +27,8 @@ from lifter.synthetic_body import Body
 F64 = npt.NDArray[np.float64]
 
 OFFSETS_S = np.array([0.0, 0.061, -0.093])
-FPS, SECONDS, NOISE_PX = 20.0, 14.0, 2.0
-QUICK = Options(most_offset_s=0.15, most_instants=110)
+FPS, SECONDS, NOISE_PX = 20.0, 12.0, 2.0
+QUICK = Options(most_offset_s=0.15, most_instants=60)
 
 
 def rig_of_three() -> CameraRig:
@@ -129,6 +129,7 @@ def test_held_out_stretches_are_not_learnt_from():
     assert (parted(instants_s, 1)[1] != measured).any()
 
 
+@pytest.mark.slow
 def test_from_nothing_cameras_clocks_and_world():
     found, truth = solved(), rig_of_three()
     degrees, shares = errors(found.rig, truth)
@@ -144,6 +145,7 @@ def test_from_nothing_cameras_clocks_and_world():
     assert (found.sigma_position_m < 0.05).all()
 
 
+@pytest.mark.slow
 def test_a_given_rig_is_refined_in_its_own_world():
     truth = rig_of_three()
     bumped = rigid.from_rotation(rigid.rotation_from_rotvec([0.0, np.radians(2.0), 0.0]), [0.03, 0.0, 0.0])
@@ -157,6 +159,7 @@ def test_a_given_rig_is_refined_in_its_own_world():
     assert np.linalg.norm(centres, axis=1).max() < 0.06
 
 
+@pytest.mark.slow
 def test_a_camera_that_hangs_upside_down_is_no_matter():
     truth = rig_of_three()
     half_turn = rigid.from_rotation(np.diag([-1.0, -1.0, 1.0]), np.zeros(3))
@@ -167,6 +170,7 @@ def test_a_camera_that_hangs_upside_down_is_no_matter():
     assert found.rig.cameras[1].T_world_cam[2, 1] > 0.5  # its own down points up
 
 
+@pytest.mark.slow
 def test_exchanged_cameras_are_named():
     a, b, c = rig_of_three().cameras
     given = (a, replace(b, T_cam_world=c.T_cam_world), replace(c, T_cam_world=b.T_cam_world))
@@ -225,6 +229,7 @@ def test_a_camera_whose_person_is_never_there_at_the_same_time_is_named():
         solve_from_people([*tracks[:2], late], rig.cameras, replace(QUICK, start="given"))
 
 
+@pytest.mark.slow
 def test_frames_without_numbers_and_wild_ones_do_no_harm():
     rig = rig_of_three()
     rng = np.random.default_rng(5)
@@ -241,15 +246,10 @@ def test_frames_without_numbers_and_wild_ones_do_no_harm():
     assert shares.max() < 0.015
 
 
+@pytest.mark.slow
 def test_the_distance_sets_the_scale():
-    found, truth = solved(), rig_of_three()
-    T = poses(found.rig)
-    apart = np.linalg.norm(world.centres(T)[0] - world.centres(T)[1])
-    true = np.linalg.norm(world.centres(poses(truth))[0] - world.centres(poses(truth))[1])
-    assert apart == pytest.approx(true, rel=0.03)
-
-
-def test_cameras_are_frozen_values(tmp_path):
-    camera = solved().rig.cameras[0]
-    assert isinstance(camera, Camera)
-    assert camera.size_wh == (640, 480)
+    truth = rig_of_three()
+    options = replace(QUICK, start="given", distance=("cam_0", "cam_2", 9.0), free_time=False)
+    found = solve_from_people(seen_by(truth, seconds=6.0), truth.cameras, options)
+    apart = world.centres(poses(found.rig))
+    assert np.linalg.norm(apart[0] - apart[2]) == pytest.approx(9.0)
