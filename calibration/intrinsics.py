@@ -42,7 +42,7 @@ MOST_SIGMA_FOCAL = 0.05  # of the focal length: beyond, the pictures do not tell
 # What lenses are like, where the pictures tell little: one standard deviation.
 SIGMA_CENTRE = 0.03  # of the picture's width
 SIGMA_SQUARE = 0.002  # fx over fy: pixels are square
-SIGMA_DISTORTION = {"pinhole": (0.3, 0.3, 0.003, 0.003, 0.1), "fisheye": (0.1, 0.1, 0.1, 0.1)}  # in OpenCV's order
+SIGMA_DISTORTION = {"pinhole": (0.3, 0.3, 0.001, 0.001, 0.1), "fisheye": (0.1, 0.1, 0.1, 0.1)}  # in OpenCV's order
 
 
 @dataclass(frozen=True, eq=False)
