@@ -11,7 +11,6 @@ import numpy.typing as npt
 from calibration import rigid
 from calibration.board import CharucoBoard
 from calibration.rig import CameraRig
-from calibration.rig_solution import RigSolution
 from calibration.sightings import BoardSightings, CameraSightings
 from calibration.synthetic import ring_rig
 from calibration.twist import log_twist
@@ -109,7 +108,7 @@ def of_camera(seen: BoardSightings, c: int) -> CameraSightings:
 
 
 def errors(truth: CameraRig, found: CameraRig) -> tuple[Array, Array, Array]:
-    """Of each camera, after the best rigid alignment: position in metres, rotation in radians; error of focal as a share.
+    """Of each camera, after the best rigid alignment: position in metres, rotation in radians; of focal, a share.
 
     Aligned by all positions and rotations together: positions alone leave a turn free where all lie on a line.
     """
@@ -133,12 +132,6 @@ def aligned(T_true: Array, T_found: Array) -> Array:
 def from_first(rig: CameraRig) -> Array:
     """(C, 4, 4) cameras in the first one's frame, as a solution has them."""
     return np.stack([camera.T_cam_world @ rig.cameras[0].T_world_cam for camera in rig.cameras])
-
-
-def deviations(truth: CameraRig, solution: RigSolution) -> Array:
-    """(C, 6) twists, in each camera's own axes, that bring what was found to the truth."""
-    T_found = np.stack([camera.T_cam_world for camera in solution.rig.cameras])
-    return log_twist(from_first(truth) @ rigid.inverse(T_found))
 
 
 def _seen_by(rig: CameraRig, c: int, t_s: Array) -> Array:
