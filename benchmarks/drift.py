@@ -7,17 +7,20 @@ Each bump comes in a random second of the second minute, each time another camer
 random axis of the picture (a roll is told apart: it hardly moves a person in the middle). "delay": until the camera is
 named, of those named within 15 s; "by 5 s": the share of all. "off": how far the told move is from the true one, when
 told first and, for turn and place, after self-repair and 40 s more. "px": what is left of the bump in the picture then.
+Where `../shared` is, two real recordings are played to and fro, and the keypoints of one camera turned after 75 s.
 """
 
 import copy
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks import drift_real
 from benchmarks.drift_scenes import (
     LOOKS_HZ,
     START_NS,
@@ -171,6 +174,7 @@ def main() -> int:
     made = parser(__doc__)
     made.add_argument("--seeds", type=int, default=10, help="rooms per row (default %(default)s)")
     made.add_argument("--minutes", type=float, default=10.0, help="watched for false alarms (default %(default)s)")
+    made.add_argument("--data", type=Path, default=Path("../shared/data"), help="the recordings, where they are")
     options = made.parse_args()
     report = Report("a camera is bumped")
     for n_cameras in RIGS:
@@ -178,7 +182,24 @@ def main() -> int:
     for n_cameras in RIGS:
         alarms = _false_alarms(n_cameras, options.seeds, 60 * options.minutes)
         report.aim(f"false alarms in {options.minutes:g} minutes, {n_cameras} cameras", alarms, 0.0)
+    _real(report, options.data, 60 * options.minutes)
     return report.finish(options)
+
+
+def _real(report: Report, folder: Path, seconds: float) -> None:
+    for turn_deg in (1.0, 2.0, 4.0):
+        for name, delays_s, others in drift_real.bumps(folder, turn_deg):
+            named = np.array(delays_s)[np.isfinite(delays_s)]
+            figures = {
+                "by 5 s": float(np.mean(np.array(delays_s) <= SOON_S)),
+                "named": len(named) / len(delays_s),
+                "delay p50 s": float(np.median(named)) if len(named) else float("nan"),
+                "p95 s": float(np.percentile(named, 95)) if len(named) else float("nan"),
+                "others named": others,
+            }
+            report.row(bump=f"{turn_deg:g}°, {name}", cameras=4, **figures)
+    for name, moved, _ in drift_real.false_alarms(folder, seconds):
+        report.aim(f"false alarms, {name}", moved, 0.0)
 
 
 def _bumps(report: Report, n_cameras: int, seeds: int) -> None:

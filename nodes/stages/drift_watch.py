@@ -38,9 +38,9 @@ FIRST = 60  # spells that the state of the first minute is made of: a creep is s
 CREEP_WINDOW, CREEP_EVERY = 30, 5  # spells; how often it is looked for
 WORTH_WINDOWS, WORTH_JUMPS = 20.0, 60.0  # of the first assumption on what is usual
 
-# Measured (docs/drift.md): where nobody moved 25, and of changes that look like moves 17 with a jump of 21.
+# Measured where nobody moved, of changes that look like moves: 25, and 17 with a jump of 21 (docs/drift.md).
 ODD = 36.0  # squared distance from what is usual, in covariances of six numbers
-ODD_WITH_JUMP, ODD_JUMP = 20.0, 24.0
+ODD_WITH_JUMP, ODD_JUMP, LEAST_ODD_JUMP = 20.0, 24.0, 8.0  # the odder a change is, the less odd its jump need be
 ODD_LEFT = 20.0  # after one camera's move: another one has moved as well
 LEAST_SIZE = 0.003  # root mean square angle: 3 px at 1000 px
 MOST_CANCELLED = 5.0  # what turn and shift each would do, over what they do together: limbs seen elsewhere look so
@@ -196,15 +196,17 @@ class DriftWatch:
         """Whether the change came from one look to the next, or while the camera saw nobody."""
         own = change.own()[camera]
         recent = list(self._recent)[-HELD_BACK:]
+        oddity = self._oddity(self._wander, move, change, camera)
+        least = max(ODD_JUMP * ODD_WITH_JUMP / oddity, LEAST_ODD_JUMP)
         leaps = leaps_of([look for spell in recent for look in spell.looks], self.expected)
         for moves, H, weight in zip(leaps.moves, leaps.own, leaps.weight, strict=True):
             leap = moves[camera]
             alike = (leap @ own @ move) / max(move @ own @ move, 1e-12)
-            if 0.5 < alike < 2.0 and self._leaps.oddity(leap, H[camera], weight[camera], camera) > ODD_JUMP:
+            if 0.5 < alike < 2.0 and self._leaps.oddity(leap, H[camera], weight[camera], camera) > least:
                 return True
         seen_ns = [at_ns for spell in recent for at_ns, sums in spell.looks if sums.weight[camera] > 0]
         absent = bool((np.diff(seen_ns) > LEAP_NS).any())
-        return absent and self._oddity(self._wander, move, change, camera) > ODD
+        return absent and oddity > ODD
 
     def _one_is_enough(self, change: Sums, camera: int) -> bool:
         """Whether nothing odd is left after the move of one camera."""
