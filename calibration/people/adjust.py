@@ -24,6 +24,7 @@ LEAST_SIGMA_PX = 0.5
 MAD_TO_SIGMA = 1.177  # the median of |e| of two axes is 1.177 standard deviations (Rayleigh)
 SWAP_GAIN = 0.5  # left and right are changed back when that leaves less than this of the distances
 SWAP_ROUND = 2  # from this round on: before, the cameras are too wrong to tell
+LEAST_ROUNDS, SETTLED_S = 5, 0.0003  # the clocks are what settles last
 ITERATIONS = 12  # of each round
 LEAST_NOISE, MOST_NOISE = 0.8, 2.0  # of a joint, over the typical one
 
@@ -88,6 +89,9 @@ def adjust(
         if turn + 1 >= SWAP_ROUND:
             swapped ^= sides_wrong(problem, state, gate)
         progress((turn + 1) / rounds)
+        if turn + 1 >= LEAST_ROUNDS and np.abs(state.shift_s).max() < SETTLED_S:
+            break
+    progress(1.0)
     assert found is not None
     return found
 

@@ -23,7 +23,8 @@ Progress = Callable[[str, float], None]
 
 MOST_BEGINNING = 300  # instants for pairs of cameras
 DISAGREES = 0.4  # cost of the given poses, 1 being no agreement: beyond, the beginning is made from nothing
-ROUNDS = 6
+ROUNDS = 12  # at most
+GOLDEN = (np.sqrt(5.0) - 1) / 2
 AGAIN = 5  # steps of an adjustment that begins where another ended
 GROUPS = 5  # of the jackknife
 DEFAULT_STATURE_M = 1.7
@@ -112,10 +113,15 @@ def solve_from_people(
 
 
 def instants_of(tracks: Sequence[PersonTrack], most: int) -> Array:
-    """Evenly spaced instants (T,) while any camera runs, no closer than the frames of the slowest."""
+    """Instants (T,) while any camera runs, about as far apart as the frames of the slowest, or farther.
+
+    Within their steps they are spread by the golden section: at instants that all lie alike between frames, the noise
+    of what is interpolated would depend on the clocks' offsets, and draw them.
+    """
     begin_s, end_s = min(track.captured_s[0] for track in tracks), max(track.captured_s[-1] for track in tracks)
     step_s = max(*(track.period_s for track in tracks), (end_s - begin_s) / most)
-    return np.asarray(np.arange(begin_s, end_s, step_s))
+    number = np.arange(int((end_s - begin_s) / step_s))
+    return np.asarray(begin_s + step_s * (number + np.mod(number * GOLDEN, 1.0)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 HALF_WINDOW_S = 0.1  # of the local fit: half a step takes three times as long
+WIDER = 2.0  # the window of velocities
 LEAST_HALF_WINDOW_FRAMES = 2.05  # so that three frames at least have a say at any rate
 MAX_GAP_S = 0.25  # longer without a joint, it is unknown
 OUTSIDE = 0.02  # of the picture: beyond its rim, detectors guess
@@ -106,36 +107,49 @@ def between_frames(captured_s: Array, xy: Array, confidence: Array, at_s: Array)
     """Position (T, J, 2), velocity per second and confidence (T, J) at times at_s (T,) of the camera's own clock.
 
     A parabola is fitted to the frames around (local regression, Cleveland 1979): what interpolates between two frames
-    has less noise in the middle than at them, and offsets would be drawn to half frames.
+    has less noise in the middle than at them, and offsets would be drawn to half frames. Velocity is of more frames:
+    its noise would make every step towards the offsets too short.
     """
     period_s = float(np.median(np.diff(captured_s)))
     half_s = max(HALF_WINDOW_S, LEAST_HALF_WINDOW_FRAMES * period_s)
-    width = int(np.ceil(half_s / period_s)) + 1
-    nearest = np.searchsorted(captured_s, at_s)
-    index = nearest[:, None] + np.arange(-width, width)  # (T, W)
-    inside = (index >= 0) & (index < len(captured_s))
-    index = np.clip(index, 0, len(captured_s) - 1)
-    from_s = captured_s[index] - at_s[:, None]
-    kernel = np.where(inside, np.maximum(1 - (from_s / half_s) ** 2, 0.0) ** 2, 0.0)
-    weight = kernel[..., None] * confidence[index]  # (T, W, J)
-    counts = weight > 0
-    u = from_s / half_s
-    powers = np.stack([np.ones_like(u), u, u * u], axis=-1)  # (T, W, 3)
-    normal = np.einsum("twa,twj,twb->tjab", powers, weight, powers, optimize=True)
-    right = np.einsum("twa,twj,twjk->tjak", powers, weight, np.nan_to_num(xy[index]), optimize=True)
+    fit, weight, near = _parabolas(captured_s, xy, confidence, at_s, half_s)
+    wide = _parabolas(captured_s, xy, confidence, at_s, WIDER * half_s)[0]
+    from_s, sure = near
     gap_s = min(MAX_GAP_S, half_s)
+    counts = weight > 0
     before = (counts & ((from_s <= 0) & (from_s >= -gap_s))[..., None]).any(1)
     after = (counts & ((from_s >= 0) & (from_s <= gap_s))[..., None]).any(1)
     known = before & after & (counts.sum(1) >= 3)
-    normal = np.where(known[..., None, None], normal + 1e-9 * np.eye(3), np.eye(3))
-    fit = np.linalg.solve(normal, right)
-    sure = (weight * confidence[index]).sum(1) / np.maximum(weight.sum(1), 1e-12)
+    mean = (weight * sure).sum(1) / np.maximum(weight.sum(1), 1e-12)
     missing = ~known[..., None]
     return (
         np.where(missing, np.nan, fit[:, :, 0]),
-        np.where(missing, 0.0, fit[:, :, 1] / half_s),
-        np.where(known, sure, 0.0),
+        np.where(missing, 0.0, wide[:, :, 1]),
+        np.where(known, mean, 0.0),
     )
+
+
+def _parabolas(
+    captured_s: Array, xy: Array, confidence: Array, at_s: Array, half_s: float
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """Coefficients (T, J, 3, 2) in seconds from at_s; and of the W frames around: weights (T, W, J), how far off they
+    are in seconds (T, W), and confidence (T, W, J)."""
+    width = int(np.ceil(half_s / float(np.median(np.diff(captured_s))))) + 1
+    index = np.searchsorted(captured_s, at_s)[:, None] + np.arange(-width, width)  # (T, W)
+    inside = (index >= 0) & (index < len(captured_s))
+    index = np.clip(index, 0, len(captured_s) - 1)
+    from_s = captured_s[index] - at_s[:, None]
+    u = from_s / half_s
+    kernel = np.where(inside, np.maximum(1 - u**2, 0.0) ** 2, 0.0)
+    sure = confidence[index]
+    weight = kernel[..., None] * sure
+    powers = np.stack([np.ones_like(u), u, u * u], axis=-1)  # (T, W, 3)
+    products = (powers[..., :, None] * powers[..., None, :]).reshape(*u.shape, 9)
+    normal = (weight.swapaxes(1, 2) @ products).reshape(*weight.shape[::2], 3, 3)
+    weighted = weight[..., None] * np.nan_to_num(xy[index])  # (T, W, J, 2)
+    right = (powers.swapaxes(1, 2) @ weighted.reshape(*u.shape, -1)).reshape(len(at_s), 3, -1, 2).swapaxes(1, 2)
+    fit = np.linalg.solve(normal + 1e-9 * np.eye(3), right)
+    return fit / half_s ** np.arange(3)[:, None], weight, (from_s, sure)
 
 
 @dataclass(frozen=True, eq=False)
