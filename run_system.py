@@ -25,6 +25,10 @@ def _fusion(setup: Setup, _: str) -> list[str]:
     return [*what, *hub]
 
 
+def _repairing_fusion(setup: Setup, camera: str) -> list[str]:
+    return [*_fusion(setup, camera), *(["--self-repair"] if setup.self_repair else [])]
+
+
 def _camera(setup: Setup, camera: str) -> list[str]:
     folder = setup.recordings if setup.record is None else setup.record.parent
     return ["--camera", camera, "--wait-for-start", "--video-folder", str(folder), *_fusion(setup, camera)]
@@ -44,7 +48,7 @@ def _reached(setup: Setup) -> list[str]:
 TABLE = (
     Row("hub", "nodes.hub", _hub, listens=True),
     Row("recorder", "nodes.recorder", _recorder, listens=True),
-    Row("fusion", "nodes.fusion", _fusion),
+    Row("fusion", "nodes.fusion", _repairing_fusion),
     Row("{camera}", "nodes.camera", _camera, lambda setup, camera: camera not in setup.by_hand),
 )
 

@@ -19,7 +19,7 @@ def clean(plane: Array, corners_px: Array, seed: int = 0) -> tuple[Array, int]:
     Least median of squares over homographies of four corners (Rousseeuw 1984). plane: (K, 2). Pictures with fewer than
     six corners stay as they are: there is nothing to hold them against.
     """
-    flat = corners_px.reshape(-1, *corners_px.shape[-2:])
+    flat = np.where(np.isfinite(corners_px), corners_px, np.nan).reshape(-1, *corners_px.shape[-2:])
     odd = np.zeros(flat.shape[:-1], dtype=bool)
     testable = np.flatnonzero(np.isfinite(flat).all(-1).sum(1) >= 6)
     random = np.random.default_rng(seed)

@@ -31,6 +31,11 @@ FLOOR = (
     "The floor is not known: z is up, as the cameras stand, and z = 0 at the lowest place where the board was. Lay the "
     "board on the floor and let `run_system.py calibrate world` set it."
 )
+USUAL_HZ = 30.0  # of frames that nobody has timed
+UNTIMED = (
+    f"Nothing tells when frames were taken: they count as {USUAL_HZ:.0f} a second, the same number as the same moment. If "
+    "that is not so, milliseconds below are not milliseconds, but clocks that differ are put right all the same."
+)
 UPSIDE_DOWN = -0.5  # upward part of a picture's own up
 LATE_S = 0.005  # a clock that is off by less is not worth a line
 LATE_SIGMAS = 3.0
@@ -63,7 +68,10 @@ def calibrated(
     board: CharucoBoard, sightings: BoardSightings, task: RigTask, what: str, progress: Progress
 ) -> CalibratedRig:
     """Solve, hold against frames left out, judge. Raises CalibrationError with cameras and remedies."""
-    others = {path.name: _of_these(load_rig(path), sightings) for path in task.compare}
+    others = {path.name: load_rig(path).select(sightings.cameras) for path in task.compare}
+    untimed = not np.isfinite(sightings.captured_s).any()
+    if untimed:
+        sightings = replace(sightings, captured_s=np.where(sightings.frame >= 0, sightings.frame / USUAL_HZ, np.nan))
     options = RigOptions(task.lens, task.intrinsics, task.refine)
     held_out = cross_validated(board, sightings, options, task.clocks, progress)
     if held_out is None:
@@ -75,6 +83,8 @@ def calibrated(
     solution = solve_rig(board, sightings, replace(options, offsets=held_out.offsets), progress)
     rig = levelled(solution.rig, solution.Ts_world_board[solution.known][:, :3, 3])
     report = _report(board, sightings, rig, solution, held_out, others, what)
+    if untimed:
+        report = replace(report, notes=(UNTIMED, *report.notes))
     return CalibratedRig(rig, report, solution)
 
 
@@ -139,10 +149,6 @@ def _compared(
         told[name] = measured(rig, board, sightings.at(instants), path.shift_px[:, instants])
         told[f"{name}, {SIMULTANEOUS}"] = measured(rig, board, sightings.at(instants))
     return told
-
-
-def _of_these(rig: CameraRig, sightings: BoardSightings) -> CameraRig:
-    return rig.select(sightings.cameras)
 
 
 def _upside_down(rig: CameraRig) -> tuple[Finding, ...]:
