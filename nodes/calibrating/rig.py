@@ -33,8 +33,8 @@ FLOOR = (
 )
 USUAL_HZ = 30.0  # of frames that nobody has timed
 UNTIMED = (
-    f"Nothing tells when frames were taken: they count as {USUAL_HZ:.0f} a second, the same number as the same moment. If "
-    "that is not so, milliseconds below are not milliseconds, but clocks that differ are put right all the same."
+    f"Nothing tells when frames were taken: they count as {USUAL_HZ:.0f} a second, the same number as the same moment. "
+    "If that is not so, milliseconds below are not milliseconds, but clocks that differ are put right all the same."
 )
 UPSIDE_DOWN = -0.5  # upward part of a picture's own up
 LATE_S = 0.005  # a clock that is off by less is not worth a line
