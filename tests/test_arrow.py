@@ -1,13 +1,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import least_squares
 
 from calibration import arrow
 from calibration.arrow import Normal
 
 
-def _normal(G: int = 7, T: int = 5, L: int = 3, seed: int = 0) -> tuple[Normal, np.ndarray, np.ndarray]:
+def _normal(
+    G: int = 7, T: int = 5, L: int = 3, seed: int = 0
+) -> tuple[Normal, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """With its dense matrix and right side: global unknowns first, then the blocks."""
     rng = np.random.default_rng(seed)
     rows = 4 * (G + L)
@@ -56,8 +59,8 @@ def test_what_nothing_tells_of_stays_where_it_is():
 class Decays:
     """y_t = amplitude_t · exp(-rate · x): one rate for all, an amplitude for each row. State: (rate, amplitudes)."""
 
-    x: np.ndarray
-    y: np.ndarray
+    x: npt.NDArray[np.float64]
+    y: npt.NDArray[np.float64]
 
     def residual(self, state):
         return self.y - state[1][:, None] * np.exp(-state[0] * self.x)

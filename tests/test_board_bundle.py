@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,7 @@ def _problem(lenses, cauchy: float = 3.0) -> tuple[BoardProblem, BoardState]:
     return BoardProblem(**{**_fields(problem), "corners_px": corners_px}), state
 
 
-def _fields(problem: BoardProblem) -> dict:
+def _fields(problem: BoardProblem) -> dict[str, Any]:
     return {name: value for name, value in vars(problem).items() if not name.startswith("_")}
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 
 from calibration.clean_corners import clean
 from tests.board_scene import BOARD, scene
@@ -6,7 +7,7 @@ from tests.board_scene import BOARD, scene
 PLANE = BOARD.corners_m()[:, :2]
 
 
-def _pictures(noise_px: float = 0.3) -> np.ndarray:
+def _pictures(noise_px: float = 0.3) -> npt.NDArray[np.float64]:
     """(N, K, 2) of a distorted camera, whole boards only."""
     px = scene(4, 60, noise_px=noise_px).seen.corners_px.reshape(-1, BOARD.corner_count, 2)
     return px[np.isfinite(px).all((1, 2))]

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 
 from calibration.coverage import GRID_WH, chosen, coverage, coverage_share
 from tests.board_scene import BOARD, SIZE_WH, of_camera, scene
@@ -6,7 +7,7 @@ from tests.board_scene import BOARD, SIZE_WH, of_camera, scene
 PLANE = BOARD.corners_m()[:, :2]
 
 
-def _boards(at_px: np.ndarray, size_px: float = 200.0) -> np.ndarray:
+def _boards(at_px: npt.NDArray[np.float64], size_px: float = 200.0) -> npt.NDArray[np.float64]:
     """Boards seen straight on, (N, K, 2), with their top-left corners at (N, 2)."""
     return at_px[:, None] + PLANE / np.ptp(PLANE) * size_px
 

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from calibration import rigid
@@ -7,7 +8,7 @@ from calibration.extrinsics import BoardViews, Pair, board_start, board_views, c
 from tests.board_scene import BOARD, T_world_board, from_first, ring, scene
 
 
-def _views(n_cameras: int = 4, instants: int = 40, noise_px: float = 0.3) -> tuple[BoardViews, np.ndarray]:
+def _views(n_cameras: int = 4, instants: int = 40, noise_px: float = 0.3) -> tuple[BoardViews, npt.NDArray[np.float64]]:
     made = scene(n_cameras, instants, noise_px=noise_px)
     rays = [camera.undistort(px) for camera, px in zip(made.rig.cameras, made.seen.corners_px, strict=True)]
     return board_views(BOARD.corners_m(), rays), from_first(made.rig)

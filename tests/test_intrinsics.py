@@ -130,10 +130,10 @@ def test_corners_on_one_line_do_not_make_a_picture_usable():
         usable_pictures(wide, replace(seen, corners_px=corners_px))
 
 
-def test_the_prior_is_of_the_lens_s_own_coefficients():
-    for lens, known in (("pinhole", 5), ("fisheye", 4)):
-        mean, sigma = prior_of(SIZE_WH, lens)
-        np.testing.assert_array_equal(mean[2:4], ((WIDTH - 1) / 2, (HEIGHT - 1) / 2))
-        assert np.isinf(sigma[:2]).all()
-        assert np.isfinite(sigma[2 : 4 + known]).all()
-        assert np.isinf(sigma[4 + known :]).all()
+@pytest.mark.parametrize(("lens", "known"), [("pinhole", 5), ("fisheye", 4)])
+def test_the_prior_is_of_the_lens_s_own_coefficients(lens, known):
+    mean, sigma = prior_of(SIZE_WH, lens)
+    np.testing.assert_array_equal(mean[2:4], ((WIDTH - 1) / 2, (HEIGHT - 1) / 2))
+    assert np.isinf(sigma[:2]).all()
+    assert np.isfinite(sigma[2 : 4 + known]).all()
+    assert np.isinf(sigma[4 + known :]).all()

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from calibration import lens as lenses
@@ -15,7 +16,7 @@ LENSES = {
 }
 
 
-def _points(n: int = 40) -> np.ndarray:
+def _points(n: int = 40) -> npt.NDArray[np.float64]:
     rng = np.random.default_rng(0)
     return np.stack([rng.uniform(-1, 1, n), rng.uniform(-1, 1, n), rng.uniform(1.0, 4.0, n)], axis=1)
 

@@ -1,4 +1,5 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from calibration.planar import board_poses, homographies
@@ -6,7 +7,7 @@ from calibration.twist import exp_twist, log_twist
 from tests.board_scene import BOARD
 
 
-def _poses(n: int, seed: int = 0, away_m: float = 1.2) -> np.ndarray:
+def _poses(n: int, seed: int = 0, away_m: float = 1.2) -> npt.NDArray[np.float64]:
     """(N, 4, 4) of boards before the camera, turned by up to about 55 degrees."""
     rng = np.random.default_rng(seed)
     T = exp_twist(np.concatenate([rng.uniform(-0.55, 0.55, (n, 3)), np.zeros((n, 3))], axis=1))
@@ -15,12 +16,12 @@ def _poses(n: int, seed: int = 0, away_m: float = 1.2) -> np.ndarray:
     return T
 
 
-def _rays(T: np.ndarray) -> np.ndarray:
+def _rays(T: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     points = BOARD.corners_m() @ T[:, :3, :3].swapaxes(1, 2) + T[:, None, :3, 3]
     return points[..., :2] / points[..., 2:]
 
 
-def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _apart(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.linalg.norm(log_twist(np.linalg.inv(one) @ other), axis=-1)
 
 
@@ -79,5 +80,5 @@ def test_one_corner_far_off_hardly_moves_the_pose():
     assert np.median(_turn(found[0], T)) < 0.05
 
 
-def _turn(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def _turn(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.linalg.norm(log_twist(np.linalg.inv(one) @ other)[..., :3], axis=-1)

@@ -1,11 +1,12 @@
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.linalg import expm
 
 from calibration.twist import cross_matrix, exp_twist, log_twist
 
 
-def _twists(seed: int, longest: float) -> np.ndarray:
+def _twists(seed: int, longest: float) -> npt.NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     axis = rng.normal(size=(50, 3))
     turn = axis / np.linalg.norm(axis, axis=1, keepdims=True) * rng.uniform(0, longest, (50, 1))
