@@ -16,7 +16,6 @@ Array = npt.NDArray[np.float64]
 LEAST_INSTANTS = 20
 LEAST_IN_ONE = 15  # instants at which a camera sees the person
 STILL = 0.08  # of the person's height in the picture: spread of the trunk over the recording, in all cameras
-LITTLE = 0.6
 IDENTICAL = 1e-9
 
 
@@ -46,8 +45,9 @@ def refuse_wrong_tracks(tracks: Sequence[PersonTrack], cameras: Sequence[Camera]
             )
 
 
-def refuse_wrong_views(views: Views, instants_s: Array) -> list[str]:
-    """Raises CalibrationError when nothing can be learnt of the views; else what would make it better, in words."""
+def refuse_wrong_views(views: Views, instants_s: Array) -> float:
+    """How far the person walks, in own heights, in the picture where it is most. Raises CalibrationError when nothing
+    can be learnt of the views."""
     together = (views.seen.sum(-1) >= 4).sum(0) >= 2
     if together.sum() < LEAST_INSTANTS:
         span_s = float(instants_s[-1] - instants_s[0])
@@ -63,9 +63,7 @@ def refuse_wrong_views(views: Views, instants_s: Array) -> list[str]:
             "the person's height, and without walking distances cannot be told from errors of the detector: record "
             "somebody who walks through the whole room"
         )
-    if most < LITTLE:
-        return [f"the person moves by only {100 * most:.0f} % of the own height: walk through the whole room"]
-    return []
+    return most
 
 
 def _walked(views: Views, sizes: Array) -> Array:

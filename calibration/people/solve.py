@@ -61,7 +61,8 @@ class PeopleSolution:
     other cameras; what detectors always see wrongly is not in them. held_out: at instants that nothing was learnt from;
     train: at the others. before, before_train: the same of the given poses with clocks as told, None without. bones_m:
     length by name. stature_m: of the person.
-    size_m: of the rig. instants_s: (T,) looked at. notes: what the user should know, one line each.
+    size_m: of the rig. instants_s: (T,) looked at. notes: what the user should know, one line each. walked: how far the
+    person moved in a picture, in own heights.
     """
 
     rig: CameraRig
@@ -79,6 +80,7 @@ class PeopleSolution:
     size_m: float
     instants_s: Array
     notes: tuple[str, ...]
+    walked: float = np.nan
 
 
 def solve_from_people(
@@ -107,9 +109,9 @@ def solve_from_people(
     )
     poses, notes = work.begun()
     learnt, measured = parted(work.instants_s, options.seed)
-    notes += refuse_wrong_views(work.straight.views(work.instants_s, poses.offsets_s), work.instants_s)
+    walked = refuse_wrong_views(work.straight.views(work.instants_s, poses.offsets_s), work.instants_s)
     found = work.adjusted(work.instants_s[learnt], poses, ROUNDS)
-    return _told(work, cameras, found, learnt, measured, notes)
+    return replace(_told(work, cameras, found, learnt, measured, notes), walked=walked)
 
 
 def instants_of(tracks: Sequence[PersonTrack], most: int) -> Array:
