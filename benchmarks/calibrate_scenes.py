@@ -206,5 +206,5 @@ def error_of(truth: CameraRig, found: CameraRig) -> RigError:
     return RigError(
         1000 * float(np.linalg.norm((T_true - T_found)[:, :3, 3], axis=1).max()),
         float(np.degrees(turn.max())),
-        100 * max(abs(b.K[0, 0] / a.K[0, 0] - 1) for a, b in pairs),
+        100 * float(max(abs(b.K[0, 0] / a.K[0, 0] - 1) for a, b in pairs)),
     )

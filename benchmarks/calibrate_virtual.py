@@ -39,7 +39,7 @@ PLACE_MM, TURN_DEG, FOCAL_PERCENT = 3.0, 0.05, 0.2  # aims of the issue
 WORSE = 1.5  # times, that wrong and missing corners may make it
 SHARE = 0.1
 LATE_S = 0.08
-NEVER = RigError(float("inf"), float("inf"), float("inf"))
+NEVER = RigError(np.inf, float("inf"), float("inf"))
 
 
 def main(argv: list[str] | None = None) -> int:

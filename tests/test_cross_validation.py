@@ -45,7 +45,7 @@ def test_clocks_that_are_off_are_corrected_and_told():
     made = scene(3, 30, seed=2, late_s=[0.0, 0.1, 0.0])
     held_out = _held_out(made.board, made.seen, _known(made.rig))
     assert held_out.offsets
-    assert held_out.measures.whole.px_p50 < 0.3 * held_out.px_p50_other
+    assert held_out.measures.whole.px_p50 < 0.5 * held_out.px_p50_other
     trusted = _held_out(made.board, made.seen, _known(made.rig), may_correct_clocks=False)
     assert not trusted.offsets
     assert trusted.measures.whole.px_p50 > 2 * held_out.measures.whole.px_p50
