@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.board import CharucoBoard
-from nodes.calibrating.corner_fit import aruco_board
+from nodes.sources.virtual.board_texture import board_texture
 
 Array = npt.NDArray[np.float64]
 
@@ -56,7 +56,7 @@ def _mean(fine: Array) -> Array:
 def _plate(board: CharucoBoard, T_cam_plane: Array, K: Array, shot: Shot, low: Array, high: Array) -> Array:
     """The board on grey between the pixels low and high (2,), SAMPLES x SAMPLES samples a pixel."""
     n = TEXTURE_PX
-    ink = aruco_board(board, 1.0).generateImage((board.columns * n, board.rows * n), marginSize=0).astype(np.float32)
+    ink = board_texture(board, n).astype(np.float32)
     ink = np.pad(255 - ink if board.inverted else ink, n, constant_values=0 if board.inverted else 255)
     places = ((np.arange((high[a] - low[a]) * SAMPLES) + 0.5) / SAMPLES - 0.5 + low[a] for a in (0, 1))
     u, v = np.meshgrid(*places)

@@ -12,6 +12,7 @@ from calibration.synthetic import ring_rig
 from lifter.skeleton import MEDIAPIPE33
 from nodes.sources.virtual import march
 from nodes.sources.virtual.board_plate import BoardPlate
+from nodes.sources.virtual.board_texture import aruco_board
 from nodes.sources.virtual.render import Renderer
 from nodes.sources.virtual.room import view_of
 from nodes.sources.virtual.scene import Pillar, Scene, stage
@@ -98,7 +99,7 @@ def test_board_corners_are_where_truth_says(dist: tuple[float, ...]) -> None:
     camera = ring_rig(1, 1.9, 1.3, (640, 480), 620.0, (0.0, 0.0, 1.1), dist).cameras[0]
     board = BoardPlate(CharucoBoard(4, 5, 0.1, 0.075), reach_m=0.3)
     renderer = Renderer(Scene(board=board, sensor_noise=1.0), camera)
-    detector = cv2.aruco.CharucoDetector(board.charuco)
+    detector = cv2.aruco.CharucoDetector(aruco_board(board.board, board.square_m))
     errors_px = []
     for t_s in np.arange(0, board.period_s, 1.0):
         grey = cv2.cvtColor(renderer.image_at(t_s), cv2.COLOR_RGB2GRAY)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
-from nodes.calibrating.corner_fit import Fitted, aruco_board, fit_corners, pattern_of
+from nodes.calibrating.corner_fit import Fitted, fit_corners, pattern_of
+from nodes.sources.virtual.board_texture import aruco_board
 
 Array = npt.NDArray[np.float64]
 

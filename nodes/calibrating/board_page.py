@@ -10,7 +10,7 @@ import numpy as np
 
 from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
-from nodes.calibrating.corner_fit import aruco_board
+from nodes.sources.virtual.board_texture import aruco_board
 
 PAPERS_MM = {
     "A5": (148.0, 210.0),

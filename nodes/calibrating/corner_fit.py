@@ -6,20 +6,20 @@ rendered boards this is right to 0.01 px where OpenCV's refinement, which sees a
 """
 
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from calibration.board import CharucoBoard
+from nodes.sources.virtual.board_texture import aruco_board, board_texture
 
 Array = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 
 TEXTURE_PX = 64  # a square in the pattern's picture
+MARKER_RIM = 2  # of the texture, round markers: printed ones are not all where they should be
 # Places in a pixel at which the pattern is looked up (Hammersley's), and how they are moved on from pixel to pixel:
 # those of a grid would all be on one side of an edge that runs along the pixels, 0.2 px were lost by that.
 SAMPLES = np.stack(
@@ -54,25 +54,13 @@ class Pattern:
     chess: Singles
 
 
-def aruco_board(board: CharucoBoard, square: float) -> Any:
-    """OpenCV's board with squares of `square` units; black on white, as markers are looked for."""
-    dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, board.dictionary))
-    theirs = cv2.aruco.CharucoBoard(
-        (board.columns, board.rows), square, square * board.marker_m / board.square_m, dictionary
-    )
-    theirs.setLegacyPattern(board.legacy_pattern)
-    return theirs
-
-
 def pattern_of(board: CharucoBoard) -> Pattern:
     """Ink 0 to 1 and chess 0 or 1, TEXTURE_PX to a square."""
     n = TEXTURE_PX
-    theirs = aruco_board(board, 1.0)
-    ink = np.asarray(theirs.generateImage((board.columns * n, board.rows * n), marginSize=0), np.float32) / 255
-    ink = np.pad(ink, n, constant_values=1.0)
+    ink = np.pad(board_texture(board, n).astype(np.float32) / 255, n, constant_values=1.0)
     chess = np.ones_like(ink)
-    half = round(n * board.marker_m / board.square_m / 2)
-    for marker in theirs.getObjPoints():
+    half = round(n * board.marker_m / board.square_m / 2) + MARKER_RIM
+    for marker in aruco_board(board, 1.0).getObjPoints():
         x, y = np.rint((np.asarray(marker)[:, :2].mean(0) + 1) * n).astype(int)
         chess[y - half : y + half, x - half : x + half] = 0
     return Pattern(ink, chess)

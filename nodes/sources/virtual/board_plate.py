@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from calibration.board import CharucoBoard, load_board
 from configs.errors import ConfigError
+from nodes.sources.virtual.board_texture import board_texture
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,19 +48,10 @@ class BoardPlate:
         return np.array(self.size_m) + 2 * self.edge_m
 
     @cached_property
-    def charuco(self) -> cv2.aruco.CharucoBoard:
-        board = self.board
-        dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, board.dictionary))
-        theirs = cv2.aruco.CharucoBoard((board.columns, board.rows), board.square_m, board.marker_m, dictionary)
-        theirs.setLegacyPattern(board.legacy_pattern)
-        return theirs
-
-    @cached_property
     def texture(self) -> npt.NDArray[np.uint8]:
         """Grey picture of the plate, TEXTURE_PX_PER_SQUARE pixels a square."""
         n = TEXTURE_PX_PER_SQUARE
-        size = (self.board.columns * n, self.board.rows * n)
-        picture = np.asarray(self.charuco.generateImage(size, marginSize=0), np.uint8)
+        picture = board_texture(self.board, n)
         if self.board.inverted:
             picture = np.asarray(255 - picture, np.uint8)
         return np.pad(picture, n // 2, constant_values=0 if self.board.inverted else 255)
