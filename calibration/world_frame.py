@@ -3,7 +3,9 @@
 The old world is whatever the calibration came with, usually a camera's own frame.
 """
 
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +25,35 @@ STILL_PX = 3.0  # a lying board's corners stay within this, 95 of 100 of them; t
 LEAST_CORNERS = 6  # of the lying board, over all cameras
 LEAST_APART_M = 0.05  # of picked points: nearer ones give a direction only roughly
 LEAST_ANGLE_DEG = 5.0  # of the third point off the line through the others
-PITCH_WEIGHT = 0.002  # of the cameras' own up against their level sides: it only decides where these leave it open
+PITCH_WEIGHT = 0.002  # of views that are level, against level sides: it only decides where these leave up open
+# What speaks against a way to mount cameras, beside sides that are not level (the square of their upward part): few
+# cameras lie on their side or hang upside down (11 and 13 degrees), or look up; next to nothing against looking down.
+ON_ITS_SIDE = 0.04
+ON_ITS_HEAD = 0.05
+LOOKS_UP = 0.2  # times the square of the view's upward part
+LOOKS_DOWN = 0.01  # times its fourth power
+OFF_LEVEL_DEG = 10.0  # beyond, somebody rolled a camera, or sides are level by chance: up is not known
+LEAST_ACROSS = 0.05  # the sine between two axes: below, what is level to both is noise
+CLEARLY = 0.5  # upward part of a side that stands upright: of a camera that looks straight down, none does
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """Which way is up by the cameras: of each, the rows or the columns of its picture are level.
+
+    up: (3,) in the rig's world. off_deg: by how much `worst`, the worst camera, is off level. sideways, upside_down:
+    cameras whose pictures lie on their side, or stand on their heads.
+    """
+
+    up: Array
+    off_deg: float
+    worst: str
+    sideways: tuple[str, ...]
+    upside_down: tuple[str, ...]
+
+    @property
+    def known(self) -> bool:
+        return self.off_deg <= OFF_LEVEL_DEG
 
 
 def moved(rig: CameraRig, T_new_old: Array) -> CameraRig:
@@ -69,25 +99,85 @@ def from_points(rig: CameraRig, origin_m: Array, on_x_m: Array, on_floor_m: Arra
     return _frame(origin_m, x, z)
 
 
-def from_cameras(rig: CameraRig, camera: str, height_m: float) -> Array:
-    """T_new_old (4, 4) of cameras that are not rolled: the rows of their pictures are level. `camera` is height_m high.
+def level_of(rig: CameraRig) -> Level:
+    """Up by cameras that are mounted level: upright, on their side, or upside down, whichever agrees best.
 
-    Origin: below where the cameras look; x towards that camera. Raises CalibrationError on an unknown camera, or when
-    that camera stands where the origin would be.
+    Of all ways to mount them, the one against which least speaks, see ON_ITS_SIDE. Two cameras are always level in
+    some way, and several in many: such ones are taken to be upright.
     """
-    sides = np.stack([other.T_world_cam[:3, 0] for other in rig.cameras])
-    ups = -np.stack([other.T_world_cam[:3, 1] for other in rig.cameras])
-    z = np.linalg.eigh(sides.T @ sides - PITCH_WEIGHT * ups.T @ ups)[1][:, 0]
-    z = z if z @ ups.sum(0) > 0 else -z
+    sides, downs, aheads = (np.stack([camera.T_world_cam[:3, i] for camera in rig.cameras]) for i in range(3))
+    settled = [_settled_up(sides, downs, aheads, z) for z in _ups(sides, downs)]
+    _, z, on_side = min(settled, key=lambda found: found[0])
+    off_deg = np.degrees(np.arcsin(np.minimum(np.abs(np.where(on_side[:, None], downs, sides) @ z), 1.0)))
+    worst = int(np.argmax(off_deg))
+    return Level(z, float(off_deg[worst]), rig.names[worst], *mounted(rig, z))
+
+
+def mounted(rig: CameraRig, up: Array) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Cameras whose pictures lie on their side, and those whose stand on their heads, where `up` (3,) is up."""
+    right = {camera.name: float(camera.T_world_cam[:3, 0] @ up) for camera in rig.cameras}
+    down = {camera.name: float(camera.T_world_cam[:3, 1] @ up) for camera in rig.cameras}
+    sideways = tuple(name for name in rig.names if abs(right[name]) > max(CLEARLY, abs(down[name])))
+    return sideways, tuple(name for name in rig.names if down[name] > CLEARLY and name not in sideways)
+
+
+def _ups(sides: Array, downs: Array) -> Iterator[Array]:
+    """Directions (3,) to which axes of two cameras are level; and the cameras' own, where all are parallel."""
+    yield from downs
+    yield from sides
+    for a, b in combinations(range(len(sides)), 2):
+        for one in (sides[a], downs[a]):
+            for other in (sides[b], downs[b]):
+                across = np.cross(one, other)
+                if (length := np.linalg.norm(across)) > LEAST_ACROSS:
+                    yield across / length
+
+
+def _settled_up(sides: Array, downs: Array, aheads: Array, z: Array) -> tuple[float, Array, npt.NDArray[np.bool_]]:
+    """What speaks against the way of mounting that z suggests, its up (3,), and which cameras (C,) lie on their side.
+
+    Of the two ends of up, the better one.
+    """
+    on_side = (sides @ z) ** 2 > (downs @ z) ** 2 + ON_ITS_SIDE
+    level = np.where(on_side[:, None], downs, sides)
+    z = np.linalg.eigh(level.T @ level + PITCH_WEIGHT * aheads.T @ aheads)[1][:, 0]
+    against = float(((level @ z) ** 2).sum() + ON_ITS_SIDE * on_side.sum())
+    cost, up = min(((_of_ends(downs[~on_side] @ end, aheads @ end), end) for end in (z, -z)), key=lambda one: one[0])
+    return against + cost, up, on_side
+
+
+def _of_ends(down: Array, ahead: Array) -> float:
+    """What speaks against pictures whose own down, and views that, have these upward parts."""
+    views = LOOKS_UP * np.maximum(ahead, 0.0) ** 2 + LOOKS_DOWN * np.minimum(ahead, 0.0) ** 4
+    return float(ON_ITS_HEAD * (down > CLEARLY).sum() + views.sum())
+
+
+def from_cameras(rig: CameraRig, camera: str, height_m: float) -> Array:
+    """T_new_old (4, 4) of cameras that are mounted level, see `level_of`. `camera` is height_m high.
+
+    Origin: below where the cameras look; x towards that camera. Raises CalibrationError on an unknown camera, when that
+    camera stands where the origin would be, or when cameras are not level.
+    """
+    level = level_of(rig)
+    if not level.known:
+        raise CalibrationError(
+            f"up is not known by the cameras: however the others are mounted, {level.worst} is rolled by "
+            f"{level.off_deg:.0f} degrees. Lay the board on the floor (--board-on-floor) or pick points (--points)"
+        )
+    return from_up(rig, level.up, camera, height_m)
+
+
+def from_up(rig: CameraRig, up: Array, camera: str, height_m: float) -> Array:
+    """As `from_cameras`, with up (3,) told. Raises CalibrationError as well, but not for cameras that are rolled."""
     place = rig[camera].T_world_cam[:3, 3]
     middle = _looked_at(rig)
-    origin = middle - ((middle - place) @ z + height_m) * z
+    origin = middle - ((middle - place) @ up + height_m) * up
     towards = place - origin
-    if np.linalg.norm(towards - (towards @ z) * z) < LEAST_APART_M:
+    if np.linalg.norm(towards - (towards @ up) * up) < LEAST_APART_M:
         raise CalibrationError(
             f"the cameras look at a place right below {camera!r}, which gives no direction: name another camera"
         )
-    return _frame(origin, towards, z)
+    return _frame(origin, towards, up)
 
 
 def towards(rig: CameraRig, T_new_old: Array, camera: str) -> Array:

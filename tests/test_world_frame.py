@@ -9,7 +9,7 @@ from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
-from calibration.world_frame import from_board, from_cameras, from_points, lying_board, moved, towards
+from calibration.world_frame import from_board, from_cameras, from_points, level_of, lying_board, moved, towards
 from tests.board_views import BOARD, rig_of
 
 WIDE = CharucoBoard(7, 5, 0.06, 0.045)
@@ -137,6 +137,69 @@ def test_cameras_side_by_side_are_levelled_by_their_own_up():
     )
     T_new_true = from_cameras(pair, "beside", 1.6)
     assert np.degrees(np.arccos(T_new_true[2, 2])) < 20.0  # they look down by 10 degrees, and nothing else is known
+
+
+def rolled(degrees: dict[str, float], rig: CameraRig | None = None) -> CameraRig:
+    """The true rig with cameras turned about their line of sight, each by hand, in a world that leans."""
+    rng = np.random.default_rng(1)
+    told = []
+    for camera in (rig or rig_of()).cameras:
+        angle = np.radians(degrees.get(camera.name, 0.0) + rng.normal(0.0, 1.0))
+        turn = rigid.from_rotation(rigid.rotation_from_rotvec((0.0, 0.0, angle)), np.zeros(3))
+        told.append(replace(camera, T_cam_world=turn @ camera.T_cam_world))
+    return moved(CameraRig(tuple(told)), ASTRAY)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "sideways", "upside_down"),
+    [
+        ({}, (), ()),
+        ({"right": 90, "back": -90}, ("right", "back"), ()),
+        ({"back": 180}, (), ("back",)),
+        ({"front": 90, "back": 180}, ("front",), ("back",)),
+        ({"front": 180, "left": 180, "back": 5}, (), ("front", "left")),
+        ({"front": 90, "right": 90, "back": -90, "left": 90}, ("front", "right", "back", "left"), ()),
+    ],
+    ids=["upright", "two sideways", "upside down", "one of each", "two upside down", "all sideways"],
+)
+def test_cameras_may_be_mounted_in_any_way_that_is_level(degrees, sideways, upside_down):
+    rig = rolled(degrees)
+    level = level_of(rig)
+    assert level.known
+    assert level.off_deg < 6.0
+    assert (level.sideways, level.upside_down) == (sideways, upside_down)
+    assert np.degrees(np.arccos(level.up @ ASTRAY[:3, 2])) < 3.0
+    assert (from_cameras(rig, "left", 1.5) @ ASTRAY)[2, 2] > 0.998
+
+
+@pytest.mark.parametrize("names", [("front", "right"), ("front", "back"), ("front", "right", "back")])
+def test_few_cameras_are_upright_where_that_is_as_good(names: tuple[str, ...]):
+    level = level_of(rolled({}, rig_of().select(names)))
+    assert level.sideways == level.upside_down == ()
+    assert np.degrees(np.arccos(level.up @ ASTRAY[:3, 2])) < 15.0
+
+
+@pytest.mark.parametrize("down_deg", [-20.0, 0.0, 45.0, 60.0, 90.0])
+def test_cameras_may_look_down_as_they_like(down_deg: float):
+    cameras = []
+    for n, name in enumerate(("front", "right", "back", "left")):
+        pitch = rigid.rotation_from_rotvec((np.radians(-90.0 - down_deg), 0.0, 0.0))
+        turn = rigid.rotation_from_rotvec((0.0, 0.0, n * np.pi / 2))
+        T_world_cam = rigid.from_rotation(turn @ pitch, turn @ (0.0, -3.0, 2.0))
+        cameras.append(replace(rig_of()[name], T_cam_world=rigid.inverse(T_world_cam)))
+    level = level_of(rolled({}, CameraRig(tuple(cameras))))
+    assert level.sideways == level.upside_down == ()
+    assert np.degrees(np.arccos(level.up @ ASTRAY[:3, 2])) < 3.0
+
+
+@pytest.mark.parametrize("degrees", [30, -40])
+def test_where_a_camera_is_rolled_up_is_not_known(degrees: float):
+    rig = rolled({"back": degrees})
+    assert not level_of(rig).known
+    with pytest.raises(
+        CalibrationError, match=r"up is not known .* (back|front) is rolled by \d+ degrees.*--board-on-floor"
+    ):
+        from_cameras(rig, "left", 1.5)
 
 
 def test_x_points_towards_a_chosen_camera():

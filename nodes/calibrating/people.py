@@ -19,6 +19,7 @@ from calibration.rig import Camera, CameraRig
 from calibration.rig_file import load_rig
 from calibration.sightings import BoardSightings
 from calibration.verdict import CameraEvidence, Evidence, Finding, judged
+from calibration.world_frame import mounted
 from nodes.calibrating.people_tracks import Walk, rig_of_sequence, walk_of
 from nodes.calibrating.report import CameraTold, Compared, Figures, Report, Seen
 
@@ -37,7 +38,6 @@ STEADIER = (
     "is in the pictures; then record again: {names}"
 )
 LATE_S, LATE_SIGMAS = 0.005, 3.0  # a clock that is off by less is not worth a line
-UPSIDE_DOWN = -0.5  # upward part of a picture's own up
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,9 @@ def _clocks(solution: PeopleSolution) -> list[str]:
 
 
 def _hanging(rig: CameraRig) -> list[str]:
-    upside_down = [camera.name for camera in rig.cameras if -camera.T_world_cam[2, 1] < UPSIDE_DOWN]
-    return [f"upside down: {', '.join(upside_down)}; all is well if they hang so"] if upside_down else []
+    sideways, upside_down = mounted(rig, np.array([0.0, 0.0, 1.0]))
+    told = {"pictures that lie on their side": sideways, "upside down": upside_down}
+    return [f"{how}: {', '.join(names)}; all is well if they hang so" for how, names in told.items() if names]
 
 
 def _report(task: PeopleTask, walk: Walk, solution: PeopleSolution) -> Report:

@@ -20,7 +20,7 @@ from calibration.rig_file import load_rig
 from calibration.rig_solution import RigOptions, RigSolution, solve_rig
 from calibration.sightings import BoardSightings
 from calibration.verdict import Finding
-from calibration.world_frame import from_cameras, moved
+from calibration.world_frame import Level, from_up, level_of, moved
 from nodes.calibrating.report import CameraTold, Report
 from nodes.calibrating.report_of_board import report_of_board
 
@@ -31,12 +31,16 @@ FLOOR = (
     "The floor is not known: z is up, as the cameras stand, and z = 0 at the lowest place where the board was. Lay the "
     "board on the floor and let `run_system.py calibrate world` set it."
 )
+NO_UP = (
+    "Up is not known, nor is the floor: however the others are mounted, {worst} is rolled by {off_deg:.0f} degrees, so "
+    "z may lean or lie. Lay the board on the floor and let `run_system.py calibrate world` set it."
+)
 USUAL_HZ = 30.0  # of frames that nobody has timed
 UNTIMED = (
     f"Nothing tells when frames were taken: they count as {USUAL_HZ:.0f} a second, the same number as the same moment. "
     "If that is not so, milliseconds below are not milliseconds, but clocks that differ are put right all the same."
 )
-UPSIDE_DOWN = -0.5  # upward part of a picture's own up
+TURN_IT = "turn the camera, or the picture in its own settings, and calibrate again: {names}"
 LATE_S = 0.005  # a clock that is off by less is not worth a line
 LATE_SIGMAS = 3.0
 
@@ -89,13 +93,14 @@ def calibrated(
 
 
 def levelled(rig: CameraRig, places_m: npt.NDArray[np.float64]) -> CameraRig:
-    """The rig with z up, by the cameras' level sides, and z = 0 at the lowest of places (N, 3) where the board was.
+    """The rig with z up, as far as the cameras tell, and z = 0 at the lowest of places (N, 3) where the board was.
 
     x is towards the first camera that does not hang above the middle.
     """
+    up = level_of(rig).up
     for camera in rig.names:
         try:
-            T_new_old = from_cameras(rig, camera, 0.0)
+            T_new_old = from_up(rig, up, camera, 0.0)
         except CalibrationError:
             continue
         T_new_old[2, 3] -= float(rigid.transform(T_new_old, places_m)[:, 2].min())
@@ -112,6 +117,7 @@ def _report(
     others: Mapping[str, CameraRig],
     what: str,
 ) -> Report:
+    level = level_of(rig)
     path = follow(rig, board, sightings, solution.offset_s)
     timed = replace(sightings, corners_px=sightings.corners_px - path.shift_px)
     return report_of_board(
@@ -123,9 +129,9 @@ def _report(
         left_out=held_out.measures,
         told={name: _told(solution, c, held_out.offsets) for c, name in enumerate(sightings.cameras)},
         compared={f"ours, {SIMULTANEOUS}": held_out.plain, **_compared(board, sightings, others, held_out)},
-        found=(*_blind(sightings), *_upside_down(rig)),
+        found=(*_blind(sightings), *_turned(level)),
         what=what,
-        notes=(FLOOR, *_clock_notes(sightings, solution, held_out), *held_out.faults),
+        notes=(_floor(level), *_clock_notes(sightings, solution, held_out), *held_out.faults),
     )
 
 
@@ -151,17 +157,27 @@ def _compared(
     return told
 
 
-def _upside_down(rig: CameraRig) -> tuple[Finding, ...]:
-    """Cameras whose pictures stand on their heads while most do not: geometry does not mind, detectors of people do."""
+def _floor(level: Level) -> str:
+    return FLOOR if level.known else NO_UP.format(worst=level.worst, off_deg=level.off_deg)
+
+
+def _turned(level: Level) -> tuple[Finding, ...]:
+    """Cameras whose pictures are turned: geometry does not mind, detectors of people do."""
+    if not level.known:
+        return ()
+    said = {
+        "lies on its side": level.sideways,
+        "stands on its head": level.upside_down,
+    }
     return tuple(
         Finding(
             "usable",
-            f"the picture of {camera.name} stands on its head, in which people are hardly found (its place is right)",
-            "turn the camera, or the picture in its own settings, and calibrate again: {names}",
-            camera.name,
+            f"the picture of {name} {how}, in which people are hardly found (its place is right)",
+            TURN_IT,
+            name,
         )
-        for camera in rig.cameras
-        if -camera.T_world_cam[2, 1] < UPSIDE_DOWN
+        for how, names in said.items()
+        for name in names
     )
 
 
