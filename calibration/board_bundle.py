@@ -67,9 +67,11 @@ class BoardProblem:
         G, T = int(self.free.sum()), len(state.Ts_world_board)
         H_gg, g_g = np.zeros((G, G)), np.zeros(G)
         H_gl, H_ll, g_l = np.zeros((T, G, 6)), np.zeros((T, 6, 6)), np.zeros((T, 6))
+        cost = self._prior_cost(state)
         for c, own in enumerate(columns):
             there = np.flatnonzero(self._seen[c].any(1))
-            A, B, r = self._camera(state, c, there)
+            A, B, r, own_cost = self._camera(state, c, there)
+            cost += own_cost
             At = A.swapaxes(1, 2)
             H_ll[there] += At @ A
             g_l[there] += (At @ r[..., None])[..., 0]
@@ -78,15 +80,15 @@ class BoardProblem:
                 g_g[own] += np.einsum("tng,tn->g", B, r, optimize=True)
                 H_gl[there[:, None], own] = B.swapaxes(1, 2) @ A
         self._add_priors(state, columns, H_gg, g_g)
-        return Normal(H_gg, H_gl, H_ll, g_g, g_l, self.cost(state))
+        return Normal(H_gg, H_gl, H_ll, g_g, g_l, cost)
 
     def cost(self, state: BoardState) -> float:
         """See arrow.Problem."""
-        square = sum(
-            float(np.log1p(self._sigmas(state, c, np.arange(self.corners_px.shape[1]))[1] / self.cauchy**2).sum())
-            for c in range(len(self.lenses))
-        )
-        return 0.5 * self.cauchy**2 * square + 0.5 * sum(float((d * d).sum()) for d, _ in self._priors(state))
+        cost = self._prior_cost(state)
+        for c in range(len(self.lenses)):
+            there = np.flatnonzero(self._seen[c].any(1))
+            cost += self._robust(self._project(state, c, there)[0], c, there)[1]
+        return cost
 
     def moved(self, state: BoardState, step_g: Array, steps_l: Array) -> BoardState:
         """See arrow.Problem."""
@@ -130,19 +132,23 @@ class BoardProblem:
         pixels, by_point, by_intrinsics = project_with_jacobians(self.lenses[c], state.intrinsics[c], points)
         return self.corners_px[c, there] - pixels, by_point, by_intrinsics, points
 
-    def _sigmas(self, state: BoardState, c: int, there: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Weights (T', K) and squared residuals (T', K) in sigmas; 0 where not seen."""
-        residual = self._project(state, c, there)[0]
+    def _robust(self, residual: Array, c: int, there: npt.NDArray[np.int64]) -> tuple[Array, float]:
+        """Weights (T', K) of residuals (T', K, 2), 0 where not seen, and their cost."""
         seen = self._seen[c, there]
         square = np.where(seen, np.nan_to_num((residual**2).sum(-1) / self.sigma_px**2, nan=BEHIND**2), 0.0)
-        return np.where(seen, 1.0 / (1.0 + square / self.cauchy**2), 0.0), square
+        cost = 0.5 * self.cauchy**2 * float(np.log1p(square / self.cauchy**2).sum())
+        return np.where(seen, 1.0 / (1.0 + square / self.cauchy**2), 0.0), cost
 
-    def _camera(self, state: BoardState, c: int, there: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
+    def _prior_cost(self, state: BoardState) -> float:
+        return 0.5 * sum(float((d * d).sum()) for d, _ in self._priors(state))
+
+    def _camera(self, state: BoardState, c: int, there: npt.NDArray[np.int64]) -> tuple[Array, Array, Array, float]:
         """Weighted derivatives of a camera's residuals by the boards (T', 2K, 6), by its own free unknowns
-        (T', 2K, g), and the residuals (T', 2K)."""
+        (T', 2K, g), the residuals (T', 2K), and their cost."""
         residual, by_point, by_intrinsics, points = self._project(state, c, there)
         usable = self._seen[c, there] & np.isfinite(by_point).all((-1, -2))
-        weight = np.where(usable, self._sigmas(state, c, there)[0], 0.0)
+        weight, cost = self._robust(residual, c, there)
+        weight = np.where(usable, weight, 0.0)
         scale = (np.sqrt(weight) / self.sigma_px)[..., None]
         residual = np.where(usable[..., None], residual, 0.0) * scale
         by_point = np.where(usable[..., None, None], by_point, 0.0) * scale[..., None]
@@ -157,7 +163,7 @@ class BoardProblem:
         B[..., OFFSET] = (by_point @ R @ moving[..., None])[..., 0]
         rows = (len(there), 2 * len(self.board_m))
         own = B[..., self.free[c]]
-        return -A.reshape(*rows, 6), -own.reshape(*rows, own.shape[-1]), residual.reshape(rows)
+        return -A.reshape(*rows, 6), -own.reshape(*rows, own.shape[-1]), residual.reshape(rows), cost
 
     def _priors(self, state: BoardState) -> list[tuple[Array, Array]]:
         """Deviations in sigmas and 1/sigma: of the intrinsics (C, 12), of fy from fx (C,), of the offsets (C,)."""

@@ -23,6 +23,7 @@ from calibration.world_frame import moved
 Array = npt.NDArray[np.float64]
 
 DRAWS, PLACES = 32, 40
+FEWEST_POINTS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +57,11 @@ def certainty(
         step = spread @ random.standard_normal(len(spread))
         drawn = rig_of(problem.moved(state, step, np.zeros((len(state.Ts_world_board), 6))))
         measured_m = triangulated(drawn, points_px)
-        T = rigid_fit(measured_m, points_m)
-        shapes.append(np.median(np.linalg.norm(rigid.transform(T, measured_m) - points_m, axis=1)))
+        there = np.isfinite(measured_m).all(1)
+        if there.sum() < FEWEST_POINTS:
+            return Certainty(np.full(len(rig.cameras), np.nan), np.nan, *(np.full(len(rig.cameras), np.nan),) * 2)
+        T = rigid_fit(measured_m[there], points_m[there])
+        shapes.append(np.nanmedian(np.linalg.norm(rigid.transform(T, measured_m) - points_m, axis=1)))
         laid = moved(drawn, T)
         aims.append(_misses(laid, points_m, points_px))
         off = np.stack([a.T_cam_world @ b.T_world_cam for a, b in zip(rig.cameras, laid.cameras, strict=True)])

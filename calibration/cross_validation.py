@@ -1,7 +1,7 @@
 """How well rigs fit frames that took no part in their fit, and whether the cameras' clocks are worth correcting.
 
 Instants are cut into blocks of time, since neighbours in time say nearly the same; each fold leaves every fifth block
-out, solves from nothing, and is held against what it left out. So every instant is left out once.
+out, solves the rest, and is held against what it left out. So every instant is left out once.
 """
 
 from collections.abc import Callable
@@ -58,9 +58,9 @@ def cross_validated(
     timed = {mode: _Table(board, sightings) for mode in modes}
     plain = {mode: _Table(board, sightings) for mode in modes}
     faults = []
+    start = options
     for f in range(FOLDS):
         progress("frames left out", f / FOLDS)
-        start = options
         for mode in modes:
             try:
                 solution = solve_rig(board, sightings.at((fold >= 0) & (fold != f)), replace(start, offsets=mode))
@@ -110,7 +110,7 @@ def _folds(T: int) -> npt.NDArray[np.int64]:
 
 
 def _started(options: RigOptions, solution: RigSolution) -> RigOptions:
-    """The same task, begun where the other choice of clocks has ended, on the same frames."""
+    """The same task, begun where another one has ended: every lens is still free, and ends where its frames say."""
     if options.intrinsics and not options.refine:
         return options
     return replace(options, intrinsics=solution.intrinsics, refine=True)

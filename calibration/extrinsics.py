@@ -15,6 +15,7 @@ Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 GUESSES, JUDGES = 60, 200  # instants of a pair that make guesses, and that judge them
+WIDEST_S = 0.7  # between frames from which a velocity is told
 SAME_TURN, SAME_PLACE = 0.05, 0.05  # radians, and of the distance to the board: where a guess counts as confirmed
 WORST = 3.0  # of an instant's disagreement: more does not count
 LEAST_INSTANTS, LEAST_AGREE = 3, 0.25  # of a pair: instants in common, and share that one position explains
@@ -51,15 +52,29 @@ def board_views(board_m: Array, rays: Sequence[Array]) -> BoardViews:
     return BoardViews(np.stack([poses for poses, _ in found]), np.stack([error for _, error in found]))
 
 
-def pairs_of(views: BoardViews) -> list[Pair]:
-    """All pairs of cameras that have an instant in common."""
+def brought_together(views: BoardViews, captured_s: Array, time_s: Array) -> BoardViews:
+    """The same at the instants' common times (T,), where frames were taken at captured_s (C, T): moved on as each
+    camera by itself saw the board move from frame to frame. Unchanged where times are not known.
+    """
+    Ts = views.Ts_cam_board.copy()
+    for c, known in enumerate(views.known):
+        there = np.flatnonzero(known & np.isfinite(captured_s[c]))
+        for k in (0, 1):
+            velocity = _velocity(views.Ts_cam_board[c][:, there], views.error[c][:, there], k, captured_s[c, there])
+            late = (time_s - captured_s[c])[there]
+            Ts[c, k, there] = Ts[c, k, there] @ exp_twist(velocity * late[:, None])
+    return BoardViews(Ts, views.error)
+
+
+def pairs_of(views: BoardViews, lenience: float = 1.0) -> list[Pair]:
+    """All pairs of cameras that have an instant in common. lenience: a factor of what counts as the same place."""
     known = views.known
     found = []
     for a in range(len(known)):
         for b in range(a + 1, len(known)):
             both = np.flatnonzero(known[a] & known[b])
             if len(both):
-                found.append(_pair(views, a, b, both))
+                found.append(_pair(views, a, b, both, lenience))
     return found
 
 
@@ -101,7 +116,23 @@ def board_start(views: BoardViews, Ts_cam_world: Array) -> tuple[Array, Bools]:
     return poses, there
 
 
-def _pair(views: BoardViews, a: int, b: int, both: npt.NDArray[np.int64]) -> Pair:
+def _velocity(Ts: Array, error: Array, branch: int, captured_s: Array) -> Array:
+    """(N, 6) of the board, by the poses (2, N, 4, 4) before and after that are most like each one; 0 across gaps."""
+    own = Ts[branch]
+    index = np.arange(len(captured_s))
+    ends, times = [], []
+    for other in (np.maximum(index - 1, 0), np.minimum(index + 1, len(index) - 1)):
+        near = np.abs(captured_s[other] - captured_s) <= WIDEST_S
+        cosine = np.einsum("knij,nij->kn", Ts[:, other, :3, :3], own[:, :3, :3])
+        likest = np.where(np.isfinite(error[:, other]), cosine, -np.inf).argmax(0)
+        ends.append(np.where(near[:, None, None], Ts[likest, other], own))
+        times.append(np.where(near, captured_s[other], captured_s))
+    lasting = times[1] - times[0]
+    velocity = log_twist(rigid.inverse(ends[0]) @ ends[1]) / np.where(lasting > 0, lasting, np.inf)[:, None]
+    return np.asarray(np.nan_to_num(velocity))
+
+
+def _pair(views: BoardViews, a: int, b: int, both: npt.NDArray[np.int64], lenience: float) -> Pair:
     T_a, T_b = views.Ts_cam_board[a][:, both], views.Ts_cam_board[b][:, both]
     candidates = (T_b[:, None] @ rigid.inverse(T_a)[None]).reshape(4, len(both), 4, 4)
     sure = np.isfinite(views.error[b][:, None, both] + views.error[a][None][:, :, both]).reshape(4, len(both))
@@ -110,12 +141,12 @@ def _pair(views: BoardViews, a: int, b: int, both: npt.NDArray[np.int64]) -> Pai
     judges = np.linspace(0, len(both) - 1, min(JUDGES, len(both))).astype(int)
     best, least = np.eye(4), np.inf
     for guess in candidates[:, few][sure[:, few]]:
-        off = np.where(sure[:, judges], _apart(candidates[:, judges], guess, depth[judges]), WORST)
+        off = np.where(sure[:, judges], _apart(candidates[:, judges], guess, depth[judges]) / lenience, WORST)
         total = float(np.minimum(off.min(0), WORST).sum())
         if total < least:
             best, least = guess, total
     for _ in range(3):
-        off = np.where(sure, _apart(candidates, best, depth), np.inf)
+        off = np.where(sure, _apart(candidates, best, depth) / lenience, np.inf)
         nearest = off.argmin(0)
         agree = off.min(0) < 1.0
         if not agree.any():
@@ -123,7 +154,11 @@ def _pair(views: BoardViews, a: int, b: int, both: npt.NDArray[np.int64]) -> Pai
         chosen = candidates[nearest[agree], np.flatnonzero(agree)]
         best = best @ exp_twist(np.median(log_twist(rigid.inverse(best) @ chosen), axis=0))
     return Pair(
-        a, b, len(both), int((np.where(sure, _apart(candidates, best, depth), np.inf).min(0) < 1.0).sum()), best
+        a,
+        b,
+        len(both),
+        int((np.where(sure, _apart(candidates, best, depth) / lenience, np.inf).min(0) < 1.0).sum()),
+        best,
     )
 
 

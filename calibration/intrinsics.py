@@ -96,6 +96,11 @@ def solve_intrinsics(
     _refuse_standstill(sightings, usable)
     plane = board.corners_m()[:, :2]
     pictures = usable[chosen(sightings.corners_px[usable], sightings.size_wh, plane, most)]
+    if not len(pictures):
+        raise CalibrationError(
+            f"camera {sightings.camera!r}: all corners lie outside of pictures of "
+            f"{sightings.size_wh[0]}x{sightings.size_wh[1]}: they are of another size; look for the board again"
+        )
     vector = _from_nothing(board, sightings, pictures, lens_model)
     kept, vector, sigma_px = _that_fit(board, sightings, pictures, lens_model, vector)
     solution, problem = _solved(board, sightings, kept, lens_model, vector, STEPS, sigma_px)
@@ -153,8 +158,7 @@ def prior_of(size_wh: tuple[int, int], lens_model: Lens) -> tuple[Array, Array]:
 
 def _refuse_standstill(sightings: CameraSightings, usable: I64) -> None:
     corners = sightings.corners_px[usable]
-    with np.errstate(invalid="ignore"):
-        low, high = np.nanmin(corners, axis=0), np.nanmax(corners, axis=0)
+    low, high = np.fmin.reduce(corners, axis=0), np.fmax.reduce(corners, axis=0)  # NaN only where all are
     moved_px = float(np.nanmax(np.linalg.norm(high - low, axis=-1)))
     if moved_px < LEAST_MOVED * sightings.size_wh[0]:
         raise CalibrationError(
@@ -214,7 +218,9 @@ def _that_fit(
     of a corner per axis."""
     solution, problem = _solved(board, sightings, pictures, lens_model, start, STEPS)
     off_px = np.linalg.norm(problem.residual_px(solution.state)[0], axis=-1)
-    typical = np.sqrt(np.nanmean(np.square(off_px), axis=1))
+    known = np.isfinite(off_px)
+    typical = np.sqrt(np.where(known, np.square(off_px), 0.0).sum(1) / np.maximum(known.sum(1), 1))
+    typical[~known.any(1)] = np.inf
     fits = typical <= max(BAD_PICTURE * float(np.nanmedian(typical)), LEAST_BAD_PX)
     sigma_px = max(float(np.nanmedian(off_px)) / RAYLEIGH_MEDIAN, LEAST_SIGMA_PX)
     return pictures[fits] if fits.sum() >= LEAST_PICTURES else pictures, solution.state.intrinsics[0], sigma_px

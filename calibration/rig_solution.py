@@ -1,7 +1,8 @@
 """The whole rig from one recording of a board: cameras, lenses, clocks and the board's way through the room."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from calibration.board_path import board_motion, instant_times, vector_of
 from calibration.certainty import Certainty, certainty
 from calibration.clean_corners import clean
 from calibration.errors import CalibrationError
-from calibration.extrinsics import Pair, board_start, board_views, chained, pairs_of
+from calibration.extrinsics import BoardViews, Pair, board_start, board_views, brought_together, chained, pairs_of
 from calibration.intrinsics import (
     LEAST_SIGMA_PX,
     RAYLEIGH_MEDIAN,
@@ -34,6 +35,7 @@ Progress = Callable[[str, float], None]
 ROUNDS = 4  # of adjustment, each with the board's motion and the noise as the last one found them
 STEPS = 40
 FIRST_SIGMA_PX = 1.0
+LENIENCE = 4.0  # of what counts as one place, where a board is carried and clocks are off
 
 
 @dataclass(frozen=True)
@@ -52,21 +54,34 @@ class RigSolution:
     """What was found; arrays follow sightings.cameras, the world is the first camera's frame.
 
     rig: with T_cam_world in metres. offset_s: (C,) to be added to the times of each camera's frames. Ts_world_board:
-    (T, 4, 4) at instant_times; known: (T,) where the board was seen. sigma_offset_s: (C,) one
-    standard deviation of the offsets. sigma_px: of a corner, per axis. lenses: how each camera's intrinsics were found,
-    where they were. dropped: corners read wrongly.
+    (T, 4, 4) at instant_times; known: (T,) where the board was seen. problem, state: as solved. sigma_px: of a
+    corner, per axis. lenses: how each camera's intrinsics were found, where they were. dropped: corners read wrongly.
     """
 
     rig: CameraRig
     offset_s: Array
     Ts_world_board: Array
     known: npt.NDArray[np.bool_]
-    sigma_offset_s: Array
-    certainty: Certainty
+    problem: BoardProblem
+    state: BoardState
     sigma_px: float
     pairs: tuple[Pair, ...]
     lenses: Mapping[str, IntrinsicsSolution]
     dropped: int
+
+    @cached_property
+    def certainty(self) -> Certainty:
+        """How surely it measures where the board was."""
+        lenses = tuple(self.intrinsics.values())
+        return certainty(self.problem, self.state, lambda drawn: _rig_of(self.rig.names, lenses, drawn))
+
+    @cached_property
+    def sigma_offset_s(self) -> Array:
+        """(C,) one standard deviation of the clocks' offsets; 0 of those that were not solved for."""
+        sigma = np.zeros(self.problem.free.shape)
+        variance = arrow.covariance(self.problem.linearised(self.state)).diagonal()
+        sigma[self.problem.free] = np.sqrt(np.maximum(variance, 0.0))
+        return np.asarray(sigma[:, OFFSET])
 
     @property
     def intrinsics(self) -> dict[str, Intrinsics]:
@@ -86,8 +101,8 @@ def solve_rig(
     lenses, solved = _lenses(board, sightings, options, progress)
     progress("cameras in pairs", 0.0)
     views = board_views(board.corners_m(), [each.rays(px) for each, px in zip(lenses, corners_px, strict=True)])
-    pairs = pairs_of(views)
-    Ts_cam_world = chained(sightings.cameras, pairs)
+    views = brought_together(views, sightings.captured_s, instant_times(sightings))
+    pairs, Ts_cam_world = _placed(sightings.cameras, views)
     Ts_world_board, known = board_start(views, Ts_cam_world)
     start = BoardState(
         Ts_cam_world, np.stack([each.vector for each in lenses]), np.zeros(len(lenses)), Ts_world_board[known]
@@ -95,19 +110,32 @@ def solve_rig(
     problem = _problem(board, sightings.at(known), lenses, options)
     state, problem = _adjusted(problem, start, instant_times(sightings)[known], progress)
     Ts_world_board[known] = state.Ts_world_board
-    sure = certainty(problem, state, lambda drawn: _rig_of(sightings, lenses, drawn))
     return RigSolution(
-        rig=_rig_of(sightings, lenses, state),
+        rig=_rig_of(sightings.cameras, lenses, state),
         offset_s=state.offset_s,
         Ts_world_board=Ts_world_board,
         known=known,
-        sigma_offset_s=_sigma_offset(problem, state),
-        certainty=sure,
+        problem=problem,
+        state=state,
         sigma_px=problem.sigma_px,
         pairs=tuple(pairs),
         lenses=solved,
         dropped=dropped,
     )
+
+
+def _placed(names: Sequence[str], views: BoardViews) -> tuple[list[Pair], Array]:
+    """Pairs, and Ts_cam_world (C, 4, 4). Where a clock is off, a moving board is nowhere quite in one place for two
+    cameras: so it is tried leniently before cameras are called apart. Raises CalibrationError that names them."""
+    pairs = pairs_of(views)
+    try:
+        return pairs, chained(names, pairs)
+    except CalibrationError as apart:
+        lenient = pairs_of(views, LENIENCE)
+        try:
+            return lenient, chained(names, lenient)
+        except CalibrationError:
+            raise apart from None
 
 
 def _lenses(
@@ -194,19 +222,12 @@ def _adjusted(
     return state, problem
 
 
-def _sigma_offset(problem: BoardProblem, state: BoardState) -> Array:
-    """(C,) seconds; 0 for clocks that were not solved for."""
-    sigma = np.zeros(problem.free.shape)
-    sigma[problem.free] = np.sqrt(np.maximum(arrow.covariance(problem.linearised(state)).diagonal(), 0.0))
-    return np.asarray(sigma[:, OFFSET])
-
-
-def _rig_of(sightings: BoardSightings, lenses: list[Intrinsics], state: BoardState) -> CameraRig:
+def _rig_of(names: Sequence[str], lenses: Sequence[Intrinsics], state: BoardState) -> CameraRig:
     cameras = []
-    for c, each in enumerate(lenses):
+    for c, (name, each) in enumerate(zip(names, lenses, strict=True)):
         found = replace(each, vector=state.intrinsics[c])
         T = rigid.from_rotation(_orthonormal(state.Ts_cam_world[c, :3, :3]), state.Ts_cam_world[c, :3, 3])
-        cameras.append(Camera(sightings.cameras[c], sightings.sizes_wh[c], found.K, found.dist, T, lens=each.lens))
+        cameras.append(Camera(name, each.size_wh, found.K, found.dist, T, lens=each.lens))
     return CameraRig(tuple(cameras))
 
 

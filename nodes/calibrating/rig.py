@@ -1,5 +1,6 @@
 """`run_system.py calibrate rig`: from a recording of a board to a calibration, its report and a verdict."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ NO_UP = (
     "Up is not known, nor is the floor: however the others are mounted, {worst} is rolled by {off_deg:.0f} degrees, so "
     "z may lean or lie. Lay the board on the floor and let `run_system.py calibrate world` set it."
 )
+APART_S = 0.7  # frames of one moment; of cameras at 2 Hz and more they are nearer
 USUAL_HZ = 30.0  # of frames that nobody has timed
 UNTIMED = (
     f"Nothing tells when frames were taken: they count as {USUAL_HZ:.0f} a second, the same number as the same moment. "
@@ -73,6 +75,7 @@ def calibrated(
 ) -> CalibratedRig:
     """Solve, hold against frames left out, judge. Raises CalibrationError with cameras and remedies."""
     others = {path.name: load_rig(path).select(sightings.cameras) for path in task.compare}
+    _refuse_lying_times(sightings)
     untimed = not np.isfinite(sightings.captured_s).any()
     if untimed:
         sightings = replace(sightings, captured_s=np.where(sightings.frame >= 0, sightings.frame / USUAL_HZ, np.nan))
@@ -90,6 +93,22 @@ def calibrated(
     if untimed:
         report = replace(report, notes=(UNTIMED, *report.notes))
     return CalibratedRig(rig, report, solution)
+
+
+def _refuse_lying_times(sightings: BoardSightings) -> None:
+    """Frames that are said to be of one moment, and by their times are not. Raises CalibrationError."""
+    times_s = sightings.captured_s
+    if not np.isfinite(times_s).any():
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # instants and cameras without times
+        off_s = np.nanmedian(np.abs(times_s - np.nanmedian(times_s, axis=0)), axis=1)
+    worst = int(np.nanargmax(off_s))
+    if off_s[worst] > APART_S:
+        raise CalibrationError(
+            f"camera {sightings.cameras[worst]!r}: its frames are {off_s[worst]:.1f} s away from those of the other "
+            "cameras that are said to be of the same moment: correct its times in timestamps.csv, or remove that file"
+        )
 
 
 def levelled(rig: CameraRig, places_m: npt.NDArray[np.float64]) -> CameraRig:

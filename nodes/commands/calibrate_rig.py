@@ -87,7 +87,10 @@ def _calibrate(options: argparse.Namespace) -> int:
         try:
             found = calibrated(board, sightings, task, source.what, progress)
         except KeyboardInterrupt:
-            print(f"\ncorners found are kept: go on with --corners {kept_beside(options.out)}", file=sys.stderr)
+            print(
+                f"\ncorners found are kept: go on with --corners {options.corners or kept_beside(options.out)}",
+                file=sys.stderr,
+            )
             raise
     print(text_of(found.report))
     if options.report:
