@@ -73,6 +73,33 @@ def test_the_back_shows_the_same_corners() -> None:
     assert BoardFinder(one_sided).find(behind).count == 0
 
 
+@pytest.mark.parametrize("pictures", [24, pytest.param(300, marks=pytest.mark.slow)])
+def test_the_back_is_never_taken_for_the_front(pictures: int) -> None:
+    """Markers of DICT_4X4_1000 that are seen mirrored are read as others, and the chess pattern fits from behind."""
+    board, rng = CharucoBoard(5, 7, 0.054, 0.0405), np.random.default_rng(8)
+    finder, found = BoardFinder(board), 0
+    for _ in range(pictures):
+        shot = Shot(rng.uniform(0.4, 1.3), focal_px=300.0, size_wh=(320, 240), tilt=rng.uniform(0.2, 1.2))
+        grey, true = picture_of(board, shot, rng)
+        x, y = np.rint(true[rng.integers(len(true))]).astype(int)
+        cv2.circle(grey, (int(x), int(y)), int(rng.integers(1, 30)), 140, -1)
+        front, back = finder.find(grey), finder.find(np.ascontiguousarray(grey[:, ::-1]))
+        back_px = back.corners_px * [-1, 1] + [grey.shape[1] - 1, 0]
+        assert not front.mirrored
+        assert back.mirrored == (back.count > 0)
+        assert np.nanmax(np.abs(np.stack([front.corners_px, back_px]) - true), initial=0.0) < 1.0
+        found += (front.count > 0) + (back.count > 0)
+    assert found > 1.2 * pictures
+
+
+@pytest.mark.parametrize("given", [CharucoBoard(4, 6, 0.054, 0.0405), CharucoBoard(7, 5, 0.054, 0.0405)])
+def test_a_board_of_other_squares_is_not_found(given: CharucoBoard) -> None:
+    """Its first markers lie as on the one that is given; the rest says that it is none."""
+    finder, rng = BoardFinder(given), np.random.default_rng(9)
+    greys = [picture_of(CharucoBoard(5, 7, 0.054, 0.0405), Shot(away_m=0.9), rng)[0] for _ in range(5)]
+    assert sum(finder.find(grey).count > 0 for grey in greys) <= 1
+
+
 def test_upside_down_is_no_matter() -> None:
     grey, true = picture_of(BOARD, Shot(), np.random.default_rng(4))
     found = BoardFinder(BOARD).find(np.ascontiguousarray(grey[::-1, ::-1]))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
-from nodes.calibrating.corner_fit import Fitted, fit_corners, pattern_of
+from nodes.calibrating.corner_fit import TEXTURE_PX, Fitted, Pattern, fit_corners, pattern_of
 from nodes.sources.virtual.board_texture import aruco_board
 
 Array = npt.NDArray[np.float64]
@@ -27,6 +27,9 @@ SURE_WITHIN = 1.3  # squares from what is known: so far the place is foretold we
 ROUNDS = 4
 SMALLEST_PX = 48  # a picture with less on a side shows no board
 MARKER_OFF = 0.3  # of a square: from where the other markers have it
+SAME_MARKER = 0.5  # correlation of a marker's cells with the printed ones: another marker's are about 0 +- 0.25
+FEWEST_MARKERS, MARKER_SHARE = 2, 0.5  # that must look as printed: one may be misread, as those of the back are
+READINGS = 3  # of one picture, when the markers that agree most are misread ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,7 @@ class BoardFinder:
         self._marker_at = {
             int(i): np.asarray(p)[:, :2] for i, p in zip(theirs.getIds(), theirs.getObjPoints(), strict=True)
         }
+        self._cells = _Cells.of(self._pattern, list(self._marker_at.values()), dictionary.markerSize)
         parameters = cv2.aruco.DetectorParameters()
         parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
         self._detector = cv2.aruco.ArucoDetector(dictionary, parameters)
@@ -94,24 +98,45 @@ class BoardFinder:
             return np.full((self.board.corner_count, 2), np.nan)
         grey = np.asarray(255 - gray if self.board.inverted else gray, np.uint8)
         nothing = np.full((self.board.corner_count, 2), np.nan)
-        markers = self._markers(grey)
-        if markers is None:
-            return nothing
-        return self._corners(grey.astype(np.float32), markers, nothing)
+        at, px = self._markers(grey)
+        light = grey.astype(np.float32)
+        for _ in range(READINGS):
+            if not len(at):
+                break
+            agree = np.repeat(_agreeing(at, px), 4) if len(at) > 4 else np.ones(4, dtype=bool)
+            if not agree.any():
+                break
+            markers = _Known(at[agree], px[agree], np.full(int(agree.sum()), 0.1))
+            corners = self._corners(light, markers, nothing)
+            if self._as_printed(light, markers, corners):
+                return corners
+            at, px = at[~agree], px[~agree]
+        return nothing
 
-    def _markers(self, grey: npt.NDArray[np.uint8]) -> _Known | None:
-        """The markers that agree on where the board is, by their corners."""
+    def _markers(self, grey: npt.NDArray[np.uint8]) -> tuple[Array, Array]:
+        """Corners (4 M, 2) of the markers that are read, on the board and in the picture; some are misread."""
         quads, ids, _ = self._detector.detectMarkers(grey)
         read = [] if ids is None else list(zip(quads, map(int, ids[:, 0]), strict=True))
         found = [(quad, i) for quad, i in read if i in self._marker_at]
         if not found:
-            return None
+            return np.empty((0, 2)), np.empty((0, 2))
         at = np.concatenate([self._marker_at[i] for _, i in found])
-        px = np.concatenate([np.asarray(q, np.float64)[0] for q, _ in found]) - 0.5
-        if len(found) > 1:
-            keep = np.repeat(_agreeing(at, px), 4)
-            at, px = at[keep], px[keep]
-        return _Known(at, px, np.full(len(at), 0.1)) if len(at) else None
+        return at, np.concatenate([np.asarray(q, np.float64)[0] for q, _ in found]) - 0.5
+
+    def _as_printed(self, grey: npt.NDArray[np.float32], markers: _Known, corners: Array) -> bool:
+        """Whether most markers beside the corners look as those that are printed there.
+
+        The chess pattern cannot tell: it fits also where the board lies some squares aside, or turned over.
+        """
+        have = np.isfinite(corners[:, 0])
+        if not have.any():
+            return False
+        beside = _distance(self._cells.middle, self._at[have]) < 0.8
+        known = markers + self._known(corners)  # corners alone may be on one line
+        Hs = local_homographies(known.at, known.px, known.weight, self._cells.middle[beside])
+        like = self._cells.likeness(grey, Hs, beside)
+        same = int((like > SAME_MARKER).sum())
+        return same >= FEWEST_MARKERS and same > MARKER_SHARE * int(np.isfinite(like).sum())
 
     def _corners(self, grey: npt.NDArray[np.float32], markers: _Known, nothing: Array) -> Array:
         """Outwards from the markers, then all once more from one another's places."""
@@ -156,6 +181,39 @@ class BoardFinder:
         side = np.linalg.norm(_mapped(Hs, at + 0.5) - _mapped(Hs, at - 0.5), axis=1) / np.sqrt(2)
         off_px = np.linalg.norm(foretold - px, axis=1)
         return have[off_px > np.maximum(ODD_PX, ODD_SHARE * side) + 3 * np.median(off_px)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """The cells of M markers, without their rims: at (M, P, 2) in squares, printed (M, P) ink. middle: (M, 2)."""
+
+    at: Array
+    printed: Array
+    middle: Array
+
+    @classmethod
+    def of(cls, pattern: Pattern, markers: list[Array], cells: int) -> "_Cells":
+        """markers: (4, 2) corners each, from the top left. cells: on a side."""
+        along = (np.arange(cells) + 1.5) / (cells + 2)
+        corners = np.stack(markers)
+        across, down = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0]
+        at = corners[:, None, None, 0] + along[:, None, None] * down[:, None, None]
+        at = at + along[:, None] * across[:, None, None]
+        at = at.reshape(len(markers), -1, 2)
+        column, row = np.floor((at + 1) * TEXTURE_PX).astype(int).transpose(2, 0, 1)
+        return cls(at, pattern.ink[row, column].astype(np.float64), corners.mean(1))
+
+    def likeness(self, grey: npt.NDArray[np.float32], Hs: Array, which: npt.NDArray[np.bool_]) -> Array:
+        """Correlation of which (M,) with the picture, seen by Hs, one for each of them; NaN where it is not whole."""
+        at, printed = self.at[which], self.printed[which]
+        h = np.concatenate([at, np.ones((*at.shape[:2], 1))], axis=2) @ Hs.swapaxes(1, 2)
+        px = h[..., :2] / h[..., 2:]
+        whole = ((px >= 0) & (px <= np.array(grey.shape[::-1]) - 1)).all((1, 2))
+        px = np.where(whole[:, None, None], px, 0.0).astype(np.float32)
+        seen = cv2.remap(grey, px[..., 0], px[..., 1], cv2.INTER_LINEAR).astype(np.float64).reshape(printed.shape)
+        seen, printed = seen - seen.mean(1, keepdims=True), printed - printed.mean(1, keepdims=True)
+        spread = np.sqrt((seen**2).sum(1) * (printed**2).sum(1))
+        return np.where(whole, (seen * printed).sum(1) / np.maximum(spread, 1e-9), np.nan)
 
 
 def local_homographies(at: Array, px: Array, weight: Array, where: Array, without_self: bool = False) -> Array:
