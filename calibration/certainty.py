@@ -28,7 +28,7 @@ FEWEST_POINTS = 3
 
 @dataclass(frozen=True, eq=False)
 class Certainty:
-    """One standard deviation (root mean square over draws), the whole rig laid over the truth; random errors alone.
+    """One standard deviation, the whole rig laid over the truth.
 
     aim_m: (C,) how far a camera's line of sight passes beside points, NaN where it sees none. shape_m: how far measured
     points are off. Of both, the median over points. position_m, rotation_rad: (C,) of the cameras themselves.
@@ -39,35 +39,62 @@ class Certainty:
     position_m: Array
     rotation_rad: Array
 
+    def or_worse(self, other: "Certainty") -> "Certainty":
+        """The larger of both, figure by figure."""
+        return Certainty(
+            np.fmax(self.aim_m, other.aim_m),
+            float(np.fmax(self.shape_m, other.shape_m)),
+            np.fmax(self.position_m, other.position_m),
+            np.fmax(self.rotation_rad, other.rotation_rad),
+        )
+
 
 def certainty(
     problem: BoardProblem, state: BoardState, rig_of: Callable[[BoardState], CameraRig], seed: int = 0
 ) -> Certainty:
-    """Of a solution; rig_of makes a rig of a state."""
-    rig = rig_of(state)
-    points_m = _points(problem, state)
-    points_px = _in_picture(rig, points_m)
-    known = np.isfinite(points_px).all(-1).sum(0) >= 2
-    points_m, points_px = points_m[known], points_px[:, known]
+    """Of a solution, by rigs drawn from its covariance: of errors that are random from corner to corner.
+
+    rig_of makes a rig of a state.
+    """
     values, vectors = np.linalg.eigh(covariance(problem.linearised(state)))
     spread = vectors * np.sqrt(np.maximum(values, 0.0))
     random = np.random.default_rng(seed)
+    still = np.zeros((len(state.Ts_world_board), 6))
+    drawn = [rig_of(problem.moved(state, spread @ random.standard_normal(len(spread)), still)) for _ in range(DRAWS)]
+    return _apart(rig_of(state), drawn, places(problem, state), 1.0)
+
+
+def jackknife(rig: CameraRig, others: Sequence[CameraRig], places_m: Array) -> Certainty:
+    """Of a rig, by others that each did without one of so many parts of the recording (Tukey 1958).
+
+    It knows of what is wrong alike in all corners of a picture, or for a while: motion, clocks, a board that bends.
+    places_m: (N, 3) where the board was, world.
+    """
+    return _apart(rig, others, places_m, float(np.sqrt(max(len(others) - 1, 0))))
+
+
+def _apart(rig: CameraRig, others: Sequence[CameraRig], points_m: Array, factor: float) -> Certainty:
+    """How far the others, each laid over the rig, are from it: root mean square, times a factor."""
+    points_px = _in_picture(rig, points_m)
+    known = np.isfinite(points_px).all(-1).sum(0) >= 2
+    points_m, points_px = points_m[known], points_px[:, known]
     aims, shapes, shifts, turns = [], [], [], []
-    for _ in range(DRAWS):
-        step = spread @ random.standard_normal(len(spread))
-        drawn = rig_of(problem.moved(state, step, np.zeros((len(state.Ts_world_board), 6))))
-        measured_m = triangulated(drawn, points_px)
+    for other in others:
+        measured_m = triangulated(other, points_px)
         there = np.isfinite(measured_m).all(1)
         if there.sum() < FEWEST_POINTS:
-            return Certainty(np.full(len(rig.cameras), np.nan), np.nan, *(np.full(len(rig.cameras), np.nan),) * 2)
+            continue
         T = rigid_fit(measured_m[there], points_m[there])
-        shapes.append(np.nanmedian(np.linalg.norm(rigid.transform(T, measured_m) - points_m, axis=1)))
-        laid = moved(drawn, T)
-        aims.append(_misses(laid, points_m, points_px))
+        laid = moved(other, T)
         off = np.stack([a.T_cam_world @ b.T_world_cam for a, b in zip(rig.cameras, laid.cameras, strict=True)])
+        shapes.append(np.nanmedian(np.linalg.norm(rigid.transform(T, measured_m) - points_m, axis=1)))
+        aims.append(_misses(laid, points_m, points_px))
         shifts.append(np.linalg.norm(off[:, :3, 3], axis=1))
         turns.append(np.linalg.norm(log_twist(off)[:, :3], axis=1))
-    return Certainty(_rms(aims), float(_rms(shapes)), _rms(shifts), _rms(turns))
+    if not shapes:
+        nothing = np.full(len(rig.cameras), np.nan)
+        return Certainty(nothing, np.nan, nothing, nothing)
+    return Certainty(factor * _rms(aims), factor * float(_rms(shapes)), factor * _rms(shifts), factor * _rms(turns))
 
 
 def _rms(values: Sequence[Array]) -> Array:
@@ -82,7 +109,7 @@ def rigid_fit(points_m: Array, target_m: Array) -> Array:
     return rigid.from_rotation(R, target_middle - R @ middle)
 
 
-def _points(problem: BoardProblem, state: BoardState) -> Array:
+def places(problem: BoardProblem, state: BoardState) -> Array:
     """(N, 3) two opposite corners of the board at places along its way."""
     boards = state.Ts_world_board
     few = boards[np.linspace(0, len(boards) - 1, min(PLACES, len(boards))).astype(int)]

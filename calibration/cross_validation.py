@@ -33,7 +33,7 @@ class HeldOut:
 
     instants: (T,) which were. measures: arrays over all T instants, NaN at the others. plain: with the frames of an
     instant taken as simultaneous. offsets: whether the fits corrected clocks. px_p50_other: with the other choice, NaN
-    where it was not tried. faults: why folds had no solution.
+    where it was not tried. faults: why folds had no solution. rigs, offsets_s: of each fold that had one, (C,) each.
     """
 
     instants: Bools
@@ -42,6 +42,15 @@ class HeldOut:
     offsets: bool
     px_p50_other: float
     faults: tuple[str, ...]
+    rigs: tuple[CameraRig, ...]
+    offsets_s: tuple[Array, ...]
+
+    def sigma_offset_s(self, offset_s: Array) -> Array:
+        """(C,) one standard deviation of offsets (C,) found from all frames, by the folds' own (jackknife)."""
+        if len(self.offsets_s) < 2:
+            return np.zeros_like(offset_s)
+        off_s = np.stack(self.offsets_s) - offset_s
+        return np.asarray(np.sqrt((len(off_s) - 1) * np.mean(np.square(off_s), axis=0)))
 
 
 def cross_validated(
@@ -57,6 +66,8 @@ def cross_validated(
     modes = (False, True) if may_correct_clocks and has_times else (options.offsets,)
     timed = {mode: _Table(board, sightings) for mode in modes}
     plain = {mode: _Table(board, sightings) for mode in modes}
+    rigs: dict[bool, list[CameraRig]] = {mode: [] for mode in modes}
+    clocks: dict[bool, list[Array]] = {mode: [] for mode in modes}
     faults = []
     start = options
     for f in range(FOLDS):
@@ -71,15 +82,24 @@ def cross_validated(
             path = follow(solution.rig, board, sightings.at(fold >= 0), solution.offset_s)
             shift_px = np.zeros(sightings.corners_px.shape)
             shift_px[:, fold >= 0] = path.shift_px
+            rigs[mode].append(solution.rig)
+            clocks[mode].append(solution.offset_s)
             timed[mode].fill(solution.rig, fold == f, shift_px[:, fold == f])
             plain[mode].fill(solution.rig, fold == f, None)
     px = {mode: table.told().whole.px_p50 for mode, table in timed.items() if table.instants.any()}
     if not px:
         return None
     offsets = True in px and not px.get(False, np.inf) * BETTER < px[True]
-    table = timed[offsets]
-    other = px.get(not offsets, np.nan)
-    return HeldOut(table.instants, table.told(), plain[offsets].told(), offsets, other, tuple(dict.fromkeys(faults)))
+    return HeldOut(
+        instants=timed[offsets].instants,
+        measures=timed[offsets].told(),
+        plain=plain[offsets].told(),
+        offsets=offsets,
+        px_p50_other=px.get(not offsets, np.nan),
+        faults=tuple(dict.fromkeys(faults)),
+        rigs=tuple(rigs[offsets]),
+        offsets_s=tuple(clocks[offsets]),
+    )
 
 
 class _Table:

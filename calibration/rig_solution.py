@@ -11,7 +11,7 @@ from calibration import arrow, rigid
 from calibration.board import CharucoBoard
 from calibration.board_bundle import INTRINSICS, N_UNKNOWNS, OFFSET, POSE, BoardProblem, BoardState
 from calibration.board_path import board_motion, instant_times, vector_of
-from calibration.certainty import Certainty, certainty
+from calibration.certainty import Certainty, certainty, places
 from calibration.clean_corners import clean
 from calibration.errors import CalibrationError
 from calibration.extrinsics import BoardViews, Pair, board_start, board_views, brought_together, chained, pairs_of
@@ -71,9 +71,14 @@ class RigSolution:
 
     @cached_property
     def certainty(self) -> Certainty:
-        """How surely it measures where the board was."""
+        """How surely it measures where the board was, as far as corners err at random."""
         lenses = tuple(self.intrinsics.values())
         return certainty(self.problem, self.state, lambda drawn: _rig_of(self.rig.names, lenses, drawn))
+
+    @property
+    def places_m(self) -> Array:
+        """(N, 3) where the board was, world."""
+        return places(self.problem, self.state)
 
     @cached_property
     def sigma_offset_s(self) -> Array:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from calibration import rigid
 from calibration.board import CharucoBoard
 from calibration.board_path import follow
+from calibration.certainty import jackknife
 from calibration.cross_validation import HeldOut, cross_validated
 from calibration.errors import CalibrationError
 from calibration.intrinsics import Intrinsics
@@ -146,7 +147,7 @@ def _report(
         timed,
         held_out.instants,
         left_out=held_out.measures,
-        told={name: _told(solution, c, held_out.offsets) for c, name in enumerate(sightings.cameras)},
+        told=_told(solution, held_out),
         compared={f"ours, {SIMULTANEOUS}": held_out.plain, **_compared(board, sightings, others, held_out)},
         found=(*_blind(sightings), *_turned(level)),
         what=what,
@@ -154,13 +155,18 @@ def _report(
     )
 
 
-def _told(solution: RigSolution, c: int, offsets: bool) -> CameraTold:
-    return CameraTold(
-        sigma_position_mm=1000 * float(solution.certainty.position_m[c]),
-        sigma_rotation_deg=float(np.degrees(solution.certainty.rotation_rad[c])),
-        sigma_aim_mm=1000 * float(solution.certainty.aim_m[c]),
-        offset_ms=1000 * float(solution.offset_s[c]) if offsets else None,
-    )
+def _told(solution: RigSolution, held_out: HeldOut) -> dict[str, CameraTold]:
+    """What the fit knows of each camera; sigma by its covariance or by leaving parts out, whatever is larger."""
+    sure = solution.certainty.or_worse(jackknife(solution.rig, held_out.rigs, solution.places_m))
+    return {
+        name: CameraTold(
+            sigma_position_mm=1000 * float(sure.position_m[c]),
+            sigma_rotation_deg=float(np.degrees(sure.rotation_rad[c])),
+            sigma_aim_mm=1000 * float(sure.aim_m[c]),
+            offset_ms=1000 * float(solution.offset_s[c]) if held_out.offsets else None,
+        )
+        for c, name in enumerate(solution.rig.names)
+    }
 
 
 def _compared(
@@ -204,11 +210,15 @@ def _clock_notes(sightings: BoardSightings, solution: RigSolution, held_out: Hel
     """What the clocks are off by, where it matters; as `latency_ms`, of which only the differences are known."""
     if not held_out.offsets:
         return ()
-    off = np.abs(solution.offset_s) > np.maximum(LATE_S, LATE_SIGMAS * solution.sigma_offset_s)
+    sigma_s = np.fmax(solution.sigma_offset_s, held_out.sigma_offset_s(solution.offset_s))
+    off = np.abs(solution.offset_s) > np.maximum(LATE_S, LATE_SIGMAS * sigma_s)
     if not off.any():
         return ()
     late_ms = 1000 * (solution.offset_s.max() - solution.offset_s)
-    told = ", ".join(f"{name} {value:.0f}" for name, value in zip(sightings.cameras, late_ms, strict=True))
+    told = ", ".join(
+        f"{name} {value:.0f} ± {1000 * sigma:.0f}"
+        for name, value, sigma in zip(sightings.cameras, late_ms, sigma_s, strict=True)
+    )
     return (
         f"Clocks: frames were captured before their time stamps by (ms, perhaps all by more): {told}. So corrected, "
         f"held-out frames fit to {held_out.measures.whole.px_p50:.2f} px; without, to {held_out.px_p50_other:.2f} px. "
