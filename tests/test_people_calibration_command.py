@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 import run_system
+from calibration import rigid
 from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
 from calibration.rig_file import load_rig, save_rig
@@ -73,6 +74,19 @@ def test_a_recording_becomes_a_calibration_and_a_report(tmp_path, capsys):
     assert (tmp_path / "report" / "report.html").is_file()
     assert run("--keypoints", recording, *told) == 2  # not over what is there
     assert "--force" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_camera_that_comes_out_turned_far_is_no_calibration_that_looks_fine(tmp_path, capsys):
+    truth = rig_of_three()
+    turn = rigid.from_rotation(rigid.rotation_from_rotvec((0.0, np.radians(40.0), 0.0)), np.zeros(3))
+    camera = truth.cameras[1]
+    given = CameraRig((truth.cameras[0], replace(camera, T_cam_world=turn @ camera.T_cam_world), truth.cameras[2]))
+    save_rig(given, tmp_path / "given.toml")
+    recording, out = written(tmp_path / "walk.npz", truth, seconds=12.0), tmp_path / "rig.toml"
+    assert run("--keypoints", recording, "--refine", tmp_path / "given.toml", "--out", out, "--max-offset", 0.15) == 1
+    assert "- cam_1 comes out turned by 3" in capsys.readouterr().out  # the others lean towards where it was given
+    assert not out.exists()
 
 
 def test_somebody_who_stands_by_is_passed_over(tmp_path):

@@ -1,4 +1,4 @@
-"""A calibration that is given, held against what cameras saw of a person: clocks, and cameras that are exchanged."""
+"""A calibration that is given, held against what cameras saw of a person: clocks, and what is wrong with it."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration import rigid
+from calibration.errors import CalibrationError
+from calibration.limits import PEOPLE_MM
 from calibration.people import essential
 from calibration.people.beginning import GATE_OF_BODY, LEAST_TOGETHER, body_size, points_together
-from calibration.people.track import Straightened, Views
+from calibration.people.body import Body
+from calibration.people.track import PersonTrack, Straightened, Views, between_frames
 from calibration.people.world import aligned, centres, size_of
+from calibration.rig import Camera, CameraRig
+from calibration.suspects import findings, suspicions
 from calibration.twist import cross_matrix
 
 Array = npt.NDArray[np.float64]
@@ -18,6 +23,7 @@ STEP_S = 0.05
 SWEEPS = 3
 FINER = 0.4  # of the step, from sweep to sweep
 MOST_INSTANTS = 120
+USUAL_STATURE_M = 1.7  # a person's size in the picture tells the distance, whatever the unit of the calibration
 
 
 def clocks(straight: Straightened, T_cam_world: Array, instants_s: Array, most_offset_s: float) -> tuple[Array, Array]:
@@ -91,3 +97,39 @@ def exchanged(T_cam_world: Array, T_given: Array, names: Sequence[str]) -> tuple
             if (now := misfit(T_given[order])) < lowest:
                 lowest, best = now, (names[a], names[b])
     return best
+
+
+def refuse_suspects(
+    tracks: Sequence[PersonTrack],
+    cameras: Sequence[Camera],
+    body: Body,
+    views: Views,
+    offsets_s: Array,
+    instants_s: Array,
+) -> None:
+    """Of poses that do not fit: raises CalibrationError when pictures are mirrored or turned over, or names exchanged.
+
+    A mirrored person fits a camera that looks from elsewhere, so nothing tells it later. Clocks are as told, or off by
+    offsets_s (C,): of a camera that does not fit, that is not known. views: give the person's size.
+    """
+    rig = CameraRig(tuple(cameras))
+    limit = PEOPLE_MM.times(float(np.nanmedian(body_size(views))) / USUAL_STATURE_M)
+    for offset_s in (np.zeros(len(offsets_s)), offsets_s):
+        px = np.stack([
+            _without_sides(track, body, instants_s - late_s) for track, late_s in zip(tracks, offset_s, strict=True)
+        ])  # fmt: skip
+        told = suspicions(rig, px, limit)
+        if told and told[-1].px <= limit.usable:
+            raise CalibrationError(
+                "the given poses do not fit: "
+                + "; ".join(
+                    f"{one.reason}. What to do: {one.advice.replace('{names}', one.name)}" for one in findings(told)
+                )
+            )
+
+
+def _without_sides(track: PersonTrack, body: Body, own_s: Array) -> Array:
+    """Pixels (T, J, 2) of the middles between left and right: in a mirror, a detector takes one for the other."""
+    sure = np.where(track.seen, track.confidence, 0.0)
+    px = between_frames(track.captured_s, track.keypoints_px, sure, own_s)[0]
+    return np.asarray((px + px[:, body.swapped]) / 2)

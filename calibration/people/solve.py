@@ -62,7 +62,7 @@ class PeopleSolution:
     train: at the others. before, before_train: the same of the given poses with clocks as told, None without. bones_m:
     length by name. stature_m: of the person.
     size_m: of the rig. instants_s: (T,) looked at. notes: what the user should know, one line each. walked: how far the
-    person moved in a picture, in own heights.
+    person moved in a picture, in own heights. turned_deg: (C,) against the given poses, None without.
     """
 
     rig: CameraRig
@@ -81,6 +81,7 @@ class PeopleSolution:
     instants_s: Array
     notes: tuple[str, ...]
     walked: float = np.nan
+    turned_deg: Array | None = None
 
 
 def solve_from_people(
@@ -99,6 +100,8 @@ def solve_from_people(
     tracks = [track.of_joints(body.joints) for track in tracks]
     work = _Work(
         names=tuple(camera.name for camera in cameras),
+        tracks=tracks,
+        cameras=cameras,
         body=body,
         straight=Straightened.of(tracks, cameras),
         focal_px=np.array([(camera.K[0, 0] + camera.K[1, 1]) / 2 for camera in cameras]),
@@ -131,6 +134,8 @@ class _Work:
     """What stays the same all along."""
 
     names: tuple[str, ...]
+    tracks: Sequence[PersonTrack]
+    cameras: Sequence[Camera]
     body: Body
     straight: Straightened
     focal_px: Array
@@ -151,6 +156,9 @@ class _Work:
                 f"camera {unseen[0]!r} never sees the person at the same time as another one: let the person walk "
                 "where its picture and a neighbour's overlap, or leave it out"
             )
+        if np.nanmedian(costs, axis=1).max() >= DISAGREES:
+            views = self.straight.views(instants_s, offsets_s)
+            given.refuse_suspects(self.tracks, self.cameras, self.body, views, offsets_s, instants_s)
         if np.nanmean(costs) < DISAGREES:
             return Poses(self.given, offsets_s, np.ones(len(self.names))), []
         return self._instead_of_given(float(np.nanmean(costs)))
@@ -213,9 +221,7 @@ class _Work:
         turned_deg, moved = given.turned_and_moved(poses.T_cam_world, self.given)
         notes = [f"the given poses do not fit (cost {cost:.2f} of 1), so the beginning was made from nothing"]
         for name, degrees, share in zip(self.names, turned_deg, moved, strict=True):
-            if degrees > 150:
-                notes.append(f"camera {name!r} is turned by {degrees:.0f}° against the calibration: upside down?")
-            elif degrees > 3 or share > 0.05:
+            if degrees > 3 or share > 0.05:
                 notes.append(f"camera {name!r} is not where the calibration has it: turned by {degrees:.1f}°")
         return poses, notes
 
@@ -265,6 +271,7 @@ def _told(
         size_m=size_m,
         instants_s=work.instants_s,
         notes=(*notes, *more),
+        turned_deg=given.turned_and_moved(T, work.given)[0] if given_too else None,
     )  # fmt: skip
 
 

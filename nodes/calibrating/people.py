@@ -37,6 +37,7 @@ STEADIER = (
     "check that nothing moves the cameras, that their lenses are those of the calibration, and that the whole person "
     "is in the pictures; then record again: {names}"
 )
+TURNED_DEG = 30.0  # from where a calibration has it: who bumps a camera turns it by less
 LATE_S, LATE_SIGMAS = 0.005, 3.0  # a clock that is off by less is not worth a line
 
 
@@ -229,7 +230,24 @@ def _findings(solution: PeopleSolution) -> list[Finding]:
     if before is not None and not after.whole.p50 < before.whole.p50:
         told = f"it fits no better than before: {after.whole.p50:.2f} px, and {before.whole.p50:.2f} px before"
         found.append(Finding("redo", told, "keep the calibration that was given, or record longer"))
-    return found
+    return [*found, *_turned(solution)]
+
+
+def _turned(solution: PeopleSolution) -> list[Finding]:
+    """Cameras that look elsewhere than they are given: a mirrored person fits, as seen by a camera at another place."""
+    if solution.turned_deg is None:
+        return []
+    return [
+        Finding(
+            "redo",
+            f"{name} comes out turned by {degrees:.0f} degrees against the given calibration",
+            "check that the picture is not mirrored, upside down or another camera's; if it was turned on purpose, "
+            "write the result with --keep, or begin from nothing with --intrinsics: {names}",
+            name,
+        )
+        for name, degrees in zip(solution.rig.names, solution.turned_deg, strict=True)
+        if degrees > TURNED_DEG
+    ]
 
 
 def _figures(fit: Fit, camera: str | None = None) -> Figures:
