@@ -19,6 +19,7 @@ Array = npt.NDArray[np.float64]
 
 KEYS = "a board has columns, rows, square_m, marker_m and dictionary"
 LARGEST = 64  # squares on a side
+UNITS_M = {"inch": 0.0254, "cm": 0.01}  # Caliscope's
 DEFAULT_DICTIONARY = "DICT_4X4_1000"
 
 
@@ -84,7 +85,8 @@ class CharucoBoard:
 
 
 def load_board(path: str | Path) -> CharucoBoard:
-    """A board from TOML: ours (square_m, marker_m), or Caliscope's charuco.toml (square_size_override_cm, aruco_scale).
+    """A board from TOML: ours (square_m, marker_m), or Caliscope's charuco.toml (aruco_scale; square_size_override_cm,
+    or squares as large as they fit into board_width and board_height).
 
     Raises CalibrationError with the file and the key.
     """
@@ -110,8 +112,10 @@ def save_board(board: CharucoBoard, path: str | Path) -> None:
 
 
 def _board_of(table: dict[str, Any]) -> CharucoBoard:
-    square_m = float(table["square_m"] if "square_m" in table else table["square_size_override_cm"] / 100)
-    marker_m = float(table["marker_m"] if "marker_m" in table else table["aruco_scale"] * square_m)
+    square_m = _square_m(table)
+    marker_m = float(
+        table["aruco_scale"] * square_m if "aruco_scale" in table and "marker_m" not in table else table["marker_m"]
+    )
     return CharucoBoard(
         columns=int(table["columns"]),
         rows=int(table["rows"]),
@@ -122,3 +126,16 @@ def _board_of(table: dict[str, Any]) -> CharucoBoard:
         legacy_pattern=bool(table.get("legacy_pattern", False)),
         two_sided=bool(table.get("two_sided", True)),
     )
+
+
+def _square_m(table: dict[str, Any]) -> float:
+    """Ours, or Caliscope's. Raises KeyError with our key where there is neither, CalibrationError on a strange unit."""
+    if "square_m" not in table and "square_size_override_cm" in table:
+        return float(table["square_size_override_cm"]) / 100
+    if "square_m" in table or not {"board_width", "board_height"} <= set(table):
+        return float(table["square_m"])
+    unit = table.get("units", "cm")
+    if unit not in UNITS_M:
+        raise CalibrationError(f"units = {unit!r} is none of {', '.join(UNITS_M)}: give square_m in metres instead")
+    across, down = table["board_width"] / max(table["columns"], 1), table["board_height"] / max(table["rows"], 1)
+    return float(min(across, down) * UNITS_M[unit])
