@@ -1,11 +1,23 @@
 """What figures say of a calibration: good, usable or redo, why, and what to do next."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from calibration.limits import BOARD_PX, CHECKS, CULPRIT_SHARE, NOWHERE, RANK, SPACING_SHARE, STATURE_M, Limit, Verdict
+from calibration.limits import (
+    BOARD_P95_PX,
+    BOARD_PX,
+    CHECKS,
+    CULPRIT_SHARE,
+    NOWHERE,
+    RANK,
+    SPACING_SHARE,
+    STATURE_M,
+    Limit,
+    Verdict,
+)
 
 SHARPER = (
     "fix the cameras so that nothing can move them, switch autofocus off, add light so that the board is sharp while "
@@ -14,6 +26,10 @@ SHARPER = (
 ELSE = (
     "the calibration is of another set-up, or most cameras were moved since: give the one that was made for this, or "
     "calibrate again"
+)
+SOME_PICTURES = (
+    "some of its pictures do not fit: see in the report where; carry the board more slowly and turned towards the "
+    "cameras, add light, let nothing cover its rim or mirror it, and record again: {names}"
 )
 MANY = 3  # cameras of which the same is said
 UNITS_M = {"millimetres": 0.001, "centimetres": 0.01, "inches": 0.0254, "feet": 0.3048}
@@ -24,12 +40,13 @@ class CameraEvidence:
     """What is known of one camera; None where nothing is.
 
     px: median reprojection error on frames left out of the fit, at 1000 px focal length; NaN when it saw nothing
-    together with others. frames: with a board. instants: seen together with another camera. coverage_share: of its
-    picture. angle_deg: median of the widest angle to another camera at what both saw. px_without: of the other cameras
-    when this one is left out.
+    together with others. px_p95: what 95 of 100 are below, likewise, of boards. frames: with a board. instants: seen
+    together with another camera. coverage_share: of its picture. angle_deg: median of the widest angle to another
+    camera at what both saw. px_without: of the other cameras when this one is left out.
     """
 
     px: float | None = None
+    px_p95: float | None = None
     frames: int | None = None
     instants: int | None = None
     coverage_share: float | None = None
@@ -154,7 +171,8 @@ def _camera(
     if explained or (_fits_nowhere(evidence) and wrong is None):
         verdict = "good" if camera.px is None else evidence.px_limit.verdict(camera.px)
         return [Finding(verdict, "", "", name), *_checked(name, camera, what)]
-    return [*_pixels(name, px, evidence), *_checked(name, camera, what)]
+    tail = _tail(name, camera, evidence) if wrong is None else []
+    return [*_pixels(name, px, evidence), *tail, *_checked(name, camera, what)]
 
 
 def _pixels(name: str, px: float | None, evidence: Evidence) -> list[Finding]:
@@ -166,6 +184,20 @@ def _pixels(name: str, px: float | None, evidence: Evidence) -> list[Finding]:
         f"(at a focal length of 1000 px; good: up to {limit.good:.2g} px)"
     )
     return [Finding(limit.verdict(px), told, evidence.px_advice, name)]
+
+
+def _tail(name: str, camera: CameraEvidence, evidence: Evidence) -> list[Finding]:
+    """What half of the views hide; of views that are poor all over, nothing more is said."""
+    if camera.px is None or camera.px_p95 is None or not np.isfinite(camera.px) or not np.isfinite(camera.px_p95):
+        return []
+    verdict = BOARD_P95_PX.verdict(camera.px_p95)
+    if RANK[verdict] <= RANK[evidence.px_limit.verdict(camera.px)]:
+        return []
+    told = (
+        f"{name}: half of what it sees lies within {_px(camera.px)} of where it should, but 5 of 100 beyond "
+        f"{_px(camera.px_p95)} (at a focal length of 1000 px; good: up to {BOARD_P95_PX.good:g} px)"
+    )
+    return [Finding(verdict, told, SOME_PICTURES, name)]
 
 
 def _checked(name: str, camera: CameraEvidence, what: str) -> list[Finding]:
@@ -234,10 +266,10 @@ def _summed(findings: list[Finding]) -> Judged:
     bad = sorted((finding for finding in findings if finding.verdict != "good"), key=lambda part: -RANK[part.verdict])
     if not bad:
         return Judged("good")
-    alike: dict[tuple[Verdict, str], list[Finding]] = {}
+    alike: dict[tuple[Verdict, str, str], list[Finding]] = {}
     advice: dict[str, list[str]] = {}
     for finding in bad:
-        alike.setdefault((finding.verdict, finding.advice), []).append(finding)
+        alike.setdefault((finding.verdict, finding.advice, _said(finding)), []).append(finding)
         names = advice.setdefault(finding.advice, [])
         if finding.name not in names:
             names.append(finding.name)
@@ -246,12 +278,18 @@ def _summed(findings: list[Finding]) -> Judged:
     return Judged(bad[0].verdict, tuple(reasons), tuple(lines))
 
 
+def _said(finding: Finding) -> str:
+    """The reason without its camera and values: what is alike of several cameras."""
+    words = re.sub(rf"\b{re.escape(finding.name)}\b", "", finding.reason) if finding.name else finding.reason
+    return re.sub(r"\d+(\.\d+)?", "#", words)
+
+
 def _reasons(alike: list[Finding]) -> list[str]:
     """Of many that are alike, the first in full."""
     if len(alike) < MANY:
         return [finding.reason for finding in alike if finding.reason]
-    others = [finding.name for finding in alike[1:] if finding.reason]
-    return [f"{alike[0].reason}; likewise {_joined(others)}"] if others else []
+    others = [name for name in dict.fromkeys(finding.name for finding in alike[1:]) if name != alike[0].name]
+    return [f"{alike[0].reason}; likewise {_joined(others)}" if others else alike[0].reason] if alike[0].reason else []
 
 
 def _joined(names: list[str]) -> str:

@@ -12,7 +12,7 @@ from calibration.sightings import BoardSightings
 from calibration.verdict import CameraEvidence, Evidence, Finding, culprit, judged
 from tests.board_views import BOARD, board_seen, rig_of
 
-FINE = CameraEvidence(px=0.4, frames=60, instants=50, coverage_share=0.7, angle_deg=60.0, px_without=0.4)
+FINE = CameraEvidence(px=0.4, px_p95=1.7, frames=60, instants=50, coverage_share=0.7, angle_deg=60.0, px_without=0.4)
 ALL_FINE = dict.fromkeys(("left", "middle", "right"), FINE)
 
 
@@ -28,6 +28,8 @@ def test_what_is_fine_is_good_without_a_word():
     [
         ({"px": 1.7}, "usable", "1.7 px"),
         ({"px": 4.0}, "redo", "4.0 px"),
+        ({"px_p95": 7.0}, "usable", "5 of 100 beyond 7.0 px"),
+        ({"px": 0.02, "px_p95": 20.9}, "redo", "within 0.02 px of where it should, but 5 of 100 beyond 20.9 px"),
         ({"frames": 9}, "usable", "9 frames"),
         ({"instants": 3}, "redo", "3 moments together"),
         ({"coverage_share": 0.12}, "usable", "12% of its picture"),
@@ -58,9 +60,28 @@ def test_the_same_of_many_cameras_is_said_once():
     assert told.cameras["d"].reasons == ("d saw the board in 10% of its picture (good: from 30%)",)
 
 
+def test_only_what_is_the_same_is_said_at_once():
+    found = [
+        Finding("usable", f"the {what} of {name} is known to {n} mm", "record longer: {names}", name)
+        for n, name in enumerate(("left", "middle", "right"))
+        for what in ("place", "direction")
+    ]
+    told = judged(Evidence(ALL_FINE, px=0.4), found)
+    assert told.whole.reasons == (
+        "the place of left is known to 0 mm; likewise middle and right",
+        "the direction of left is known to 0 mm; likewise middle and right",
+    )
+    assert told.whole.advice == ("record longer: left, middle and right",)
+
+
+def test_what_is_poor_all_over_is_not_told_twice():
+    told = judged(Evidence({**ALL_FINE, "right": replace(FINE, px=2.0, px_p95=9.0)}, px=0.4))
+    assert len(told.cameras["right"].reasons) == 1
+
+
 def test_nobody_is_blamed_for_the_camera_that_is_wrong():
     cameras = {
-        "left": replace(FINE, px=6.0, px_without=7.0),
+        "left": replace(FINE, px=6.0, px_p95=99.0, px_without=7.0),
         "middle": replace(FINE, px=9.0, px_without=0.5),
         "right": replace(FINE, px=6.0, px_without=5.0),
     }

@@ -12,6 +12,7 @@ from calibration.evidence import CORNERS_TOGETHER, evidence_of, pairs_of
 from calibration.measure import Measures, Spread, measured
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
+from calibration.triangulate import REFERENCE_FOCAL_PX
 from calibration.verdict import Evidence, Finding, judged
 from nodes.calibrating.report import CameraTold, Compared, Figures, Kind, Report, Seen
 
@@ -46,7 +47,7 @@ def report_of_board(
         left_out = measured(rig, board, sightings.at(held_out))
         fitted = None if held_out.all() else measured(rig, board, sightings.at(~held_out))
     known = told or {}
-    evidence = _with_fit(evidence_of(rig, sightings, whole, left_out), kind, known)
+    evidence = _with_fit(_with_tail(evidence_of(rig, sightings, whole, left_out), rig, left_out), kind, known)
     cameras = {
         name: replace(
             _camera(known.get(name, CameraTold()), sightings, whole, held_out, c),
@@ -71,6 +72,18 @@ def report_of_board(
         compared={name: Compared(_figures(other, other.whole), other.spacing) for name, other in others.items()},
         notes=notes,
     )
+
+
+def _with_tail(evidence: Evidence, rig: CameraRig, held_out: Measures) -> Evidence:
+    """With what 95 of 100 views of each camera are below, at a focal length of 1000 px."""
+    cameras = {
+        camera.name: replace(
+            evidence.cameras[camera.name],
+            px_p95=held_out.cameras[camera.name].px_p95 * REFERENCE_FOCAL_PX / ((camera.K[0, 0] + camera.K[1, 1]) / 2),
+        )
+        for camera in rig.cameras
+    }
+    return replace(evidence, cameras=cameras)
 
 
 def _with_fit(evidence: Evidence, kind: Kind, known: Mapping[str, CameraTold]) -> Evidence:
