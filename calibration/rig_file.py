@@ -1,11 +1,15 @@
 """Calibration files, of all kinds that `formats.kinds` lists; ours is the TOML of `formats.anipose`."""
 
+import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 from calibration.errors import CalibrationError
 from calibration.formats.anipose import MAKE_ONE
 from calibration.formats.kinds import KINDS, TOML, Kind, Read, kind_of_name, read, refuse_loss
 from calibration.rig import CameraRig
+
+NOTE_WIDTH = 110
 
 
 def load_rig(path: str | Path) -> CameraRig:
@@ -26,8 +30,9 @@ def read_rig_file(path: str | Path) -> Read:
         raise CalibrationError(f"{path}: it cannot be read: {error.strerror or error}") from error
 
 
-def save_rig(rig: CameraRig, path: str | Path, kind: str | None = None) -> None:
-    """Write the rig as one of `KINDS`, by default as its name ends and else TOML; never half a file.
+def save_rig(rig: CameraRig, path: str | Path, kind: str | None = None, notes: Iterable[str] = ()) -> None:
+    """Write the rig as one of `KINDS`, by default as its name ends and else TOML; never half a file. notes: for who
+    opens the file, as comments at its head; in TOML alone.
 
     Raises CalibrationError where that kind cannot hold the rig, OSError where it cannot be written.
     """
@@ -35,6 +40,9 @@ def save_rig(rig: CameraRig, path: str | Path, kind: str | None = None) -> None:
     wanted = _kind(kind) if kind is not None else kind_of_name(path) if path.suffix else None
     wanted = wanted or TOML
     texts = texts_of(rig, path, wanted)
+    if wanted is TOML:
+        head = "".join(f"# {line}\n" for note in notes for line in textwrap.wrap(note, NOTE_WIDTH))
+        texts = {target: head + text for target, text in texts.items()}
     if path not in texts and path.name not in [target.name for target in texts]:
         path.mkdir(exist_ok=True)
     parts = {target: target.with_name(target.name + ".part") for target in texts}

@@ -37,6 +37,7 @@ NO_UP = (
     "Up is not known, nor is the floor: however the others are mounted, {worst} is rolled by {off_deg:.0f} degrees, so "
     "z may lean or lie. Lay the board on the floor and let `run_system.py calibrate world` set it."
 )
+OTHER_FOCAL, WRONG_FOCAL = 0.02, 0.05  # of the focal length: far beyond what a hundred pictures leave open
 APART_S = 0.7  # frames of one moment; of cameras at 2 Hz and more they are nearer
 USUAL_HZ = 30.0  # of frames that nobody has timed
 UNTIMED = (
@@ -76,6 +77,7 @@ def calibrated(
 ) -> CalibratedRig:
     """Solve, hold against frames left out, judge. Raises CalibrationError with cameras and remedies."""
     others = {path.name: load_rig(path).select(sightings.cameras) for path in task.compare}
+    _refuse_unknown_names(sightings, task)
     _refuse_lying_times(sightings)
     untimed = not np.isfinite(sightings.captured_s).any()
     if untimed:
@@ -90,10 +92,46 @@ def calibrated(
         )
     solution = solve_rig(board, sightings, replace(options, offsets=held_out.offsets), progress)
     rig = levelled(solution.rig, solution.Ts_world_board[solution.known][:, :3, 3])
-    report = _report(board, sightings, rig, solution, held_out, others, what)
+    found = _other_lenses(board, sightings, replace(options, offsets=held_out.offsets), progress)
+    report = _report(board, sightings, rig, solution, held_out, others, what, found)
     if untimed:
         report = replace(report, notes=(UNTIMED, *report.notes))
     return CalibratedRig(rig, report, solution)
+
+
+def _refuse_unknown_names(sightings: BoardSightings, task: RigTask) -> None:
+    """What is said of cameras that are not in the recording would be passed over. Raises CalibrationError."""
+    for what, names in (("--fisheye", task.lens), ("--intrinsics", task.intrinsics)):
+        unknown = [name for name in names if name not in sightings.cameras]
+        if unknown and (what == "--fisheye" or len(unknown) == len(names)):
+            raise CalibrationError(
+                f"{what} tells of {', '.join(unknown)}; the recording has {', '.join(sightings.cameras)}: "
+                "give these names"
+            )
+
+
+def _other_lenses(
+    board: CharucoBoard, sightings: BoardSightings, options: RigOptions, progress: Progress
+) -> tuple[Finding, ...]:
+    """Lenses that were given, and that these very pictures contradict: another zoom, focus, size or camera."""
+    if not options.intrinsics or options.refine:
+        return ()
+    progress("the lenses that were given", 0.0)
+    free = solve_rig(board, sightings, replace(options, refine=True)).intrinsics
+    found = []
+    for name, given in options.intrinsics.items():
+        if name not in free:
+            continue
+        focal_px, seen_px = given.vector[:2].mean(), free[name].vector[:2].mean()
+        off = abs(seen_px / focal_px - 1)
+        if off > OTHER_FOCAL:
+            told = (
+                f"{name} was given with a focal length of {focal_px:.0f} px, and its pictures say {seen_px:.0f}: "
+                "that is another zoom, focus or camera"
+            )
+            todo = "let the pictures decide, with --refine-intrinsics, or without --intrinsics: {names}"
+            found.append(Finding("redo" if off > WRONG_FOCAL else "usable", told, todo, name))
+    return tuple(found)
 
 
 def _refuse_lying_times(sightings: BoardSightings) -> None:
@@ -136,6 +174,7 @@ def _report(
     held_out: HeldOut,
     others: Mapping[str, CameraRig],
     what: str,
+    found: tuple[Finding, ...],
 ) -> Report:
     level = level_of(rig)
     path = follow(rig, board, sightings, solution.offset_s)
@@ -149,7 +188,7 @@ def _report(
         left_out=held_out.measures,
         told=_told(solution, held_out),
         compared={f"ours, {SIMULTANEOUS}": held_out.plain, **_compared(board, sightings, others, held_out)},
-        found=(*_blind(sightings), *_turned(level)),
+        found=(*found, *_blind(sightings), *_turned(level)),
         what=what,
         notes=(_floor(level), *_clock_notes(sightings, solution, held_out), *held_out.faults),
     )

@@ -1,6 +1,7 @@
 """`run_system.py calibrate intrinsics`: what each camera's lens does, by itself."""
 
 import argparse
+import sys
 from pathlib import Path
 
 DESCRIPTION = """\
@@ -17,6 +18,7 @@ examples:
   python run_system.py calibrate intrinsics --videos left.mp4 --board board.toml --out left.toml --report report/
   python run_system.py calibrate intrinsics --config my.yaml --board board.toml --out lenses.toml --fisheye roof
 
+exit code: 0 good or usable, 1 to be done again (OUT is not written, unless --keep), 2 something must be mended first
 docs/calibrate-rig.md: how to hold the board, and what the figures mean."""
 
 
@@ -38,6 +40,7 @@ def add(words: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="OUT.toml", help="the lenses to write")
     parser.add_argument("--report", type=Path, metavar="DIR", help="report.html and report.json go there")
     parser.add_argument("--fisheye", nargs="+", default=[], metavar="CAM", help="cameras with such a lens")
+    parser.add_argument("--keep", action="store_true", help="write OUT also when it should be done again")
     parser.add_argument("--force", action="store_true", help="write over OUT")
     parser.set_defaults(run=_run)
 
@@ -65,8 +68,12 @@ def _calibrate(options: argparse.Namespace) -> int:
         seen = each_camera(source, board, options.out, progress)
         found = lenses_of(board, seen, dict.fromkeys(options.fisheye, "fisheye"), source.what, progress)
     print(text_of(found.report))
+    redo = found.report.judgement.verdict == "redo" and not options.keep
+    if redo:
+        print(f"{options.out} was not written; --keep writes it all the same", file=sys.stderr)
+    else:
+        save_intrinsics(found.lenses, options.out)
+        print(f"wrote {options.out}: give it as --intrinsics to `calibrate rig` and `calibrate people`")
     if options.report:
         print(f"report: {write_report(options.report, found.report)[1]}")
-    save_intrinsics(found.lenses, options.out)
-    print(f"wrote {options.out}: give it as --intrinsics to `calibrate rig` and `calibrate people`")
-    return 0
+    return 1 if redo else 0

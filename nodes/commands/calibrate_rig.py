@@ -93,11 +93,12 @@ def _calibrate(options: argparse.Namespace) -> int:
             )
             raise
     print(text_of(found.report))
+    redo = found.report.judgement.verdict == "redo" and not options.keep
+    if redo:
+        print(f"{options.out} was not written; --keep writes it all the same", file=sys.stderr)
+    else:
+        save_rig(found.rig, options.out, notes=(text_of(found.report).splitlines()[0], *found.report.notes))
+        print(f"wrote {options.out}: name it under `calibration:` of your configuration")
     if options.report:
         print(f"report: {write_report(options.report, found.report)[1]}")
-    if found.report.judgement.verdict == "redo" and not options.keep:
-        print(f"{options.out} was not written; --keep writes it all the same", file=sys.stderr)
-        return 1
-    save_rig(found.rig, options.out)
-    print(f"wrote {options.out}: name it under `calibration:` of your configuration")
-    return 0
+    return 1 if redo else 0
