@@ -9,9 +9,10 @@ import pytest
 
 from calibration.errors import CalibrationError
 from calibration.instants import together
-from nodes.calibrating import board_input
+from nodes.calibrating import board_input, rig_input
 from nodes.calibrating.board_input import Task, read_sightings, tasks_for
 from nodes.calibrating.board_input_reels import VideoReel, reels_of
+from nodes.calibrating.corners_file import load_corners
 from nodes.sources.source import SourceError
 from nodes.video_files import VideoFiles
 from tests.board_videos import BOARD, pictures, write_images, write_video
@@ -63,6 +64,38 @@ def test_processes_side_by_side_give_the_same(filmed) -> None:
     for a, b in zip(one, two, strict=True):
         assert a.camera == b.camera
         np.testing.assert_array_equal(a.corners_px, b.corners_px)
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_ctrl_c_keeps_what_was_found(filmed, jobs: int) -> None:
+    kept = []
+
+    def interrupted(_camera: str, done: float) -> None:
+        if done > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_sightings(filmed[0], BOARD, interrupted, jobs=jobs, keep=lambda *what: kept.append(what))
+    ((seen, missing),) = kept
+    assert len(seen) >= 1
+    assert seen[0].seen.mean() > 0.9
+    assert [*(each.camera for each in seen), *missing] == ["cam_2", "cam_10"]
+
+
+def test_what_ctrl_c_kept_is_told(filmed, tmp_path: Path, capsys, monkeypatch) -> None:
+    seen = read_sightings(filmed[0], BOARD, quiet, jobs=1)
+
+    def ended(*_: object, keep: board_input.Keep) -> None:
+        keep(seen[:1], ["cam_10"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rig_input, "read_sightings", ended)
+    with pytest.raises(KeyboardInterrupt):
+        rig_input.each_camera(rig_input.Source(videos=filmed[0]), BOARD, tmp_path / "rig.toml", quiet)
+    told = capsys.readouterr().err
+    assert "6 pictures of cam_2; cam_10 had not been looked at" in told
+    (again,) = load_corners(tmp_path / "rig.corners.npz")
+    np.testing.assert_array_equal(again.corners_px, seen[0].corners_px)
 
 
 def test_some_cameras_and_a_single_video(filmed) -> None:

@@ -4,7 +4,7 @@ import multiprocessing
 import queue
 import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ MOST_FRAMES = 2000  # of one camera; of longer recordings every second, third, â
 SAME_LENGTH = 0.02  # clips of so nearly one length, and as many frames, have the same time stamps
 TOLD_EVERY = 5  # frames between two words about progress
 LOOK_S = 0.2
+ENDS_IN_S = 2.0  # a process has finished the picture it is at
 
 Progress = Callable[[str, float], None]
+Keep = Callable[[Sequence[CameraSightings], Sequence[str]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +64,24 @@ class Task:
 
 
 def read_sightings(
-    source: Path, board: CharucoBoard, progress: Progress, cameras: Sequence[str] | None = None, jobs: int = 2
+    source: Path,
+    board: CharucoBoard,
+    progress: Progress,
+    cameras: Sequence[str] | None = None,
+    jobs: int = 2,
+    keep: Keep = lambda _seen, _missing: None,
 ) -> tuple[CameraSightings, ...]:
     """What every camera of `source` (board_input_reels.py tells what it may be) saw of the board.
 
     progress: called with the camera's name and the share that is done. cameras: only these. jobs: how many at a time;
-    one works in this process. Raises CalibrationError, SourceError or SessionError: which file, and what to do.
+    one works in this process. keep: called on Ctrl-C with what cameras saw so far, and the names of the others. Raises
+    CalibrationError, SourceError or SessionError: which file, and what to do.
     """
     BoardFinder(board)  # an impossible board is told before the work
     tasks = tasks_for(reels_of(source, cameras))
     if min(jobs, len(tasks)) <= 1:
-        return tuple(sighted(task, board, progress) for task in tasks)
-    return _side_by_side(tasks, board, progress, jobs)
+        return _one_by_one(tasks, board, progress, keep)
+    return _side_by_side(tasks, board, progress, jobs, keep)
 
 
 def tasks_for(reels: Sequence[Reel]) -> list[Task]:
@@ -108,11 +116,19 @@ def sighted(
     task: Task, board: CharucoBoard, progress: Progress, ended: Callable[[], bool] = lambda: False
 ) -> CameraSightings:
     """Look at one camera's frames. Raises CalibrationError, SourceError, SessionError."""
-    finder, camera = BoardFinder(board), task.reel.camera
     looks: list[_Look] = []
+    _look_at(task, board, progress, ended, looks)
+    return _as_sightings(task.reel.camera, looks)
+
+
+def _look_at(
+    task: Task, board: CharucoBoard, progress: Progress, ended: Callable[[], bool], looks: "list[_Look]"
+) -> None:
+    """Add to `looks`, frame by frame, until all are there or it is ended."""
+    finder, camera = BoardFinder(board), task.reel.camera
     for done, shown in enumerate(task.reel.shown()):
         if ended():
-            break
+            return
         if done % TOLD_EVERY == 0:
             progress(camera, min(1.0, done / max(task.pictures, 1)))
         if not task.wants(shown.number, shown.captured_s):
@@ -127,6 +143,10 @@ def sighted(
             )
         looks.append(_Look(shown.number, *_when(task, shown), size_wh, finder.find(grey)))
     progress(camera, 1.0)
+
+
+def _as_sightings(camera: str, looks: "Sequence[_Look]") -> CameraSightings:
+    """Raises CalibrationError when nothing was looked at."""
     if not looks:
         raise CalibrationError(f"camera {camera!r} has no frame to look at; record it again")
     return CameraSightings(
@@ -138,6 +158,27 @@ def sighted(
         mirrored=np.array([look.found.mirrored for look in looks]),
         sync=np.array([look.sync for look in looks], np.int64),
     )
+
+
+def _one_by_one(
+    tasks: Sequence[Task], board: CharucoBoard, progress: Progress, keep: Keep
+) -> tuple[CameraSightings, ...]:
+    seen: list[CameraSightings] = []
+    for task in tasks:
+        looks: list[_Look] = []
+        try:
+            _look_at(task, board, progress, lambda: False, looks)
+        except KeyboardInterrupt:
+            seen += [_as_sightings(task.reel.camera, looks)] if looks else []
+            _hand_over(tasks, seen, keep)
+            raise
+        seen.append(_as_sightings(task.reel.camera, looks))
+    return tuple(seen)
+
+
+def _hand_over(tasks: Sequence[Task], seen: Sequence[CameraSightings], keep: Keep) -> None:
+    have = {each.camera for each in seen}
+    keep(seen, [task.reel.camera for task in tasks if task.reel.camera not in have])
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +208,7 @@ _ended: Any = None
 def _begin(told: Any, ended: Any) -> None:
     global _told, _ended
     _told, _ended = told, ended
+    told.cancel_join_thread()  # what nobody hears any more does not hold the end up
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears Ctrl-C and ends the others
     cv2.setNumThreads(1)
 
@@ -176,19 +218,27 @@ def _look(task: Task, board: CharucoBoard) -> CameraSightings:
 
 
 def _side_by_side(
-    tasks: Sequence[Task], board: CharucoBoard, progress: Progress, jobs: int
+    tasks: Sequence[Task], board: CharucoBoard, progress: Progress, jobs: int, keep: Keep
 ) -> tuple[CameraSightings, ...]:
     context = multiprocessing.get_context("spawn")  # a fork would inherit OpenCV's and FFmpeg's threads half
     told, ended = context.Queue(), context.Event()
-    with ProcessPoolExecutor(min(jobs, len(tasks)), context, _begin, (told, ended)) as pool:
-        futures = [pool.submit(_look, task, board) for task in tasks]
-        try:
-            _follow(futures, told, progress)
-            return tuple(future.result() for future in futures)
-        except BaseException:
-            ended.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(min(jobs, len(tasks)), context, _begin, (told, ended))
+    futures = [pool.submit(_look, task, board) for task in tasks]
+    try:
+        _follow(futures, told, progress)
+        return tuple(future.result() for future in futures)
+    except KeyboardInterrupt:
+        ended.set()
+        wait([future for future in futures if not future.cancel()], ENDS_IN_S)
+        _hand_over(tasks, [future.result() for future in futures if _succeeded(future)], keep)
+        raise
+    finally:
+        ended.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _succeeded(future: Future[CameraSightings]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _follow(futures: Sequence[Future[CameraSightings]], told: Any, progress: Progress) -> None:

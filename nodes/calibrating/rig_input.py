@@ -1,7 +1,9 @@
 """Where the corners of a board come from: videos, a recording, cameras now, or an earlier run."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from calibration.board import CharucoBoard
@@ -60,7 +62,7 @@ def each_camera(source: Source, board: CharucoBoard, out: Path, progress: Progre
         return load_corners(source.corners)
     where = source.videos or source.session
     if where is not None:
-        seen: Sequence[CameraSightings] = read_sightings(where, board, progress)
+        seen: Sequence[CameraSightings] = read_sightings(where, board, progress, keep=partial(_keep, out))
     else:
         from nodes.calibrating.live_capture import capture
 
@@ -71,3 +73,14 @@ def each_camera(source: Source, board: CharucoBoard, out: Path, progress: Progre
     if poor and where is not None:
         raise CalibrationError("\n".join(diagnosed(seen, board, where)))
     return seen
+
+
+def _keep(out: Path, seen: Sequence[CameraSightings], missing: Sequence[str]) -> None:
+    """Save what there is after Ctrl-C, and say what it is good for."""
+    if not seen:
+        return
+    path = kept_beside(out)
+    save_corners(seen, path)
+    found = ", ".join(f"{(each.seen.sum(1) > 0).sum()} pictures of {each.camera}" for each in seen)
+    more = f"; {', '.join(missing)} had not been looked at, go on without or start again" if missing else ""
+    print(f"\ncorners found so far are kept ({found}{more}): go on with --corners {path}", file=sys.stderr)
