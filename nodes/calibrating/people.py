@@ -19,7 +19,7 @@ from calibration.rig import Camera, CameraRig
 from calibration.rig_file import load_rig
 from calibration.sightings import BoardSightings
 from calibration.verdict import CameraEvidence, Evidence, Finding, judged
-from calibration.world_frame import mounted
+from calibration.world_frame import level_of, mounted
 from nodes.calibrating.people_tracks import Walk, rig_of_sequence, walk_of
 from nodes.calibrating.report import CameraTold, Compared, Figures, Report, Seen
 
@@ -65,7 +65,8 @@ def calibrated(task: PeopleTask, progress: Progress) -> CalibratedPeople:
     given = _given(task.calibration, task.options.start == "given")
     cameras, notes = _cameras(walk, given, task.calibration)
     solution = solve_from_people(walk.tracks, cameras, task.options, progress)
-    solution = replace(solution, notes=(*notes, *solution.notes, *_clocks(solution), *_hanging(solution.rig)))
+    turned = _hanging(solution.rig, z_up=task.options.start == "nothing")
+    solution = replace(solution, notes=(*notes, *solution.notes, *_clocks(solution), *turned))
     return CalibratedPeople(solution.rig, _report(task, walk, solution), solution)
 
 
@@ -120,10 +121,18 @@ def _clocks(solution: PeopleSolution) -> list[str]:
     ]
 
 
-def _hanging(rig: CameraRig) -> list[str]:
-    sideways, upside_down = mounted(rig, np.array([0.0, 0.0, 1.0]))
+def _hanging(rig: CameraRig, z_up: bool) -> list[str]:
+    """Pictures that are turned; the world of a given calibration may lie, and up is then told by level cameras."""
+    level = level_of(rig)
+    if not z_up and not level.known:
+        return []
+    sideways, upside_down = mounted(rig, np.array([0.0, 0.0, 1.0]) if z_up else level.up)
     told = {"pictures that lie on their side": sideways, "upside down": upside_down}
-    return [f"{how}: {', '.join(names)}; all is well if they hang so" for how, names in told.items() if names]
+    return [
+        f"{how}: {', '.join(names)}; their places are right, but people are hardly found in such pictures"
+        for how, names in told.items()
+        if names
+    ]
 
 
 def _report(task: PeopleTask, walk: Walk, solution: PeopleSolution) -> Report:
