@@ -15,7 +15,7 @@ from calibration.measure import triangulated
 from calibration.rig import CameraRig
 from calibration.rig_file import load_rig
 from calibration.sightings import BoardSightings
-from calibration.world_frame import from_board, from_cameras, from_points, lying_board, moved, towards
+from calibration.world_frame import from_board, from_cameras, from_points, lying_board, mounted, moved, towards
 from nodes.calibrating.check_board import of_both
 
 F64 = npt.NDArray[np.float64]
@@ -61,11 +61,13 @@ def in_world(task: WorldTask, progress: Progress) -> CameraRig:
 
 def told(rig: CameraRig) -> str:
     """Where the cameras stand now, for the user to hold against the room."""
+    turned = dict(zip(("on its side", "upside down"), mounted(rig, np.array([0.0, 0.0, 1.0])), strict=True))
     lines = ["cameras in the new world, metres:"]
     width = max(len(name) for name in rig.names)
     for camera in rig.cameras:
         x, y, z = camera.T_world_cam[:3, 3]
-        lines.append(f"  {camera.name:<{width}}  x {x:7.3f}  y {y:7.3f}  {z:6.3f} above the floor")
+        how = next((f", {said}" for said, names in turned.items() if camera.name in names), "")
+        lines.append(f"  {camera.name:<{width}}  x {x:7.3f}  y {y:7.3f}  {z:6.3f} above the floor{how}")
     return "\n".join(lines)
 
 
