@@ -10,6 +10,7 @@ from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
 from calibration.world_frame import from_board, from_cameras, from_points, level_of, lying_board, moved, towards
+from nodes.calibrating.world import told
 from tests.board_views import BOARD, rig_of
 
 WIDE = CharucoBoard(7, 5, 0.06, 0.045)
@@ -142,12 +143,12 @@ def test_cameras_side_by_side_are_levelled_by_their_own_up():
 def rolled(degrees: dict[str, float], rig: CameraRig | None = None) -> CameraRig:
     """The true rig with cameras turned about their line of sight, each by hand, in a world that leans."""
     rng = np.random.default_rng(1)
-    told = []
+    cameras = []
     for camera in (rig or rig_of()).cameras:
         angle = np.radians(degrees.get(camera.name, 0.0) + rng.normal(0.0, 1.0))
         turn = rigid.from_rotation(rigid.rotation_from_rotvec((0.0, 0.0, angle)), np.zeros(3))
-        told.append(replace(camera, T_cam_world=turn @ camera.T_cam_world))
-    return moved(CameraRig(tuple(told)), ASTRAY)
+        cameras.append(replace(camera, T_cam_world=turn @ camera.T_cam_world))
+    return moved(CameraRig(tuple(cameras)), ASTRAY)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +171,13 @@ def test_cameras_may_be_mounted_in_any_way_that_is_level(degrees, sideways, upsi
     assert (level.sideways, level.upside_down) == (sideways, upside_down)
     assert np.degrees(np.arccos(level.up @ ASTRAY[:3, 2])) < 3.0
     assert (from_cameras(rig, "left", 1.5) @ ASTRAY)[2, 2] > 0.998
+
+
+def test_the_printed_places_name_what_is_turned():
+    rig = rolled({"front": 90, "back": 180})
+    lines = told(moved(rig, from_cameras(rig, "left", 1.5))).splitlines()
+    assert [line.split()[0] for line in lines if "on its side" in line] == ["front"]
+    assert [line.split()[0] for line in lines if "upside down" in line] == ["back"]
 
 
 @pytest.mark.parametrize("names", [("front", "right"), ("front", "back"), ("front", "right", "back")])
