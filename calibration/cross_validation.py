@@ -15,7 +15,7 @@ from calibration.board_path import follow
 from calibration.errors import CalibrationError
 from calibration.measure import Measures, measured, told_of
 from calibration.rig import CameraRig
-from calibration.rig_solution import RigOptions, RigSolution, solve_rig
+from calibration.rig_solution import RigOptions, RigSolution, focal_of, solve_rig
 from calibration.sightings import BoardSightings
 
 Array = npt.NDArray[np.float64]
@@ -69,9 +69,9 @@ def cross_validated(
     rigs: dict[bool, list[CameraRig]] = {mode: [] for mode in modes}
     clocks: dict[bool, list[Array]] = {mode: [] for mode in modes}
     faults = []
-    start = options
     for f in range(FOLDS):
         progress("frames left out", f / FOLDS)
+        start = options
         for mode in modes:
             try:
                 solution = solve_rig(board, sightings.at((fold >= 0) & (fold != f)), replace(start, offsets=mode))
@@ -130,7 +130,7 @@ def _folds(T: int) -> npt.NDArray[np.int64]:
 
 
 def _started(options: RigOptions, solution: RigSolution) -> RigOptions:
-    """The same task, begun where another one has ended: every lens is still free, and ends where its frames say."""
+    """The same task, begun where the other choice of clocks has ended, on the same frames."""
     if options.intrinsics and not options.refine:
         return options
-    return replace(options, intrinsics=solution.intrinsics, refine=True)
+    return replace(options, intrinsics=solution.intrinsics, refine=True, focal=focal_of(solution.lenses))

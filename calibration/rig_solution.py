@@ -35,18 +35,23 @@ Progress = Callable[[str, float], None]
 ROUNDS = 4  # of adjustment, each with the board's motion and the noise as the last one found them
 STEPS = 40
 FIRST_SIGMA_PX = 1.0
+LEAST_SIGMA_FOCAL = 0.003  # of what one camera's pictures tell of it
 LENIENCE = 4.0  # of what counts as one place, where a board is carried and clocks are off
 
 
 @dataclass(frozen=True)
 class RigOptions:
     """lens: of each camera, pinhole where not named. intrinsics: of cameras whose lens is known already; they stay,
-    unless `refine` lets them move with the rest. offsets: let each camera's clock be off by a constant."""
+    unless `refine` lets them move with the rest. offsets: let each camera's clock be off by a constant. focal: of each
+    camera, mean and standard deviation in pixels, as its own pictures tell it; of lenses that are found here, it is
+    found, too.
+    """
 
     lens: Mapping[str, Lens] = field(default_factory=dict)
     intrinsics: Mapping[str, Intrinsics] = field(default_factory=dict)
     refine: bool = False
     offsets: bool = False
+    focal: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +117,7 @@ def solve_rig(
     start = BoardState(
         Ts_cam_world, np.stack([each.vector for each in lenses]), np.zeros(len(lenses)), Ts_world_board[known]
     )
+    options = replace(options, focal={**options.focal, **focal_of(solved)})
     problem = _problem(board, sightings.at(known), lenses, options)
     state, problem = _adjusted(problem, start, instant_times(sightings)[known], progress)
     Ts_world_board[known] = state.Ts_world_board
@@ -141,6 +147,19 @@ def _placed(names: Sequence[str], views: BoardViews) -> tuple[list[Pair], Array]
             return lenient, chained(names, lenient)
         except CalibrationError:
             raise apart from None
+
+
+def focal_of(solved: Mapping[str, IntrinsicsSolution]) -> dict[str, tuple[float, float]]:
+    """What a camera's own pictures tell of its focal length, for RigOptions.focal.
+
+    In the bundle that is lost where frames' times jitter: errors between cameras are then ten times those within a
+    picture, and a focal length that is 4 % off makes good for some of them.
+    """
+    found = {}
+    for name, each in solved.items():
+        focal_px = float(each.intrinsics.vector[:2].mean())
+        found[name] = focal_px, max(each.sigma_focal, LEAST_SIGMA_FOCAL) * focal_px
+    return found
 
 
 def _lenses(
@@ -197,6 +216,8 @@ def _problem(
         if each.camera not in options.intrinsics or options.refine:
             free[c, INTRINSICS] = free_intrinsics(each.lens) | (each.vector != 0)
         prior[c], sigma[c] = prior_of(each.size_wh, each.lens)
+        if each.camera in options.focal:
+            prior[c, :2], sigma[c, :2] = options.focal[each.camera]
     return BoardProblem(
         board_m=board.corners_m(),
         corners_px=sightings.corners_px,
