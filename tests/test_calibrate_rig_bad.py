@@ -110,7 +110,6 @@ def test_one_camera_never_sees_the_board(taken, capsys, tmp_path):
     assert "cam_2" not in refused.text
 
 
-@pytest.mark.xfail(reason="another board's ids fit well enough to be found; what is said then is of cameras")
 def test_the_board_has_other_squares(good, capsys, tmp_path):
     save_board(replace(BOARD, columns=4, rows=6), tmp_path / "other.toml")
     refused = Refused(capsys, tmp_path, "--videos", good, "--board", tmp_path / "other.toml")

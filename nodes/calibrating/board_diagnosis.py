@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from calibration.board import CharucoBoard
+from calibration.board import LARGEST, CharucoBoard
 from calibration.sightings import CameraSightings
 from nodes.calibrating.board_input_reels import Grey, Reel, reels_of
 
@@ -68,6 +68,16 @@ def diagnosed(seen: Sequence[CameraSightings], board: CharucoBoard, source: Path
         for cause in _causes(samples_of(reel), board, poor.get(reel.camera)):
             causes.setdefault(cause, []).append(reel.camera)
     causes = causes or _only_behind(seen, board)
+    return [f"{_named(cameras)}: {cause}" for cause, cameras in causes.items()]
+
+
+def described_wrongly(board: CharucoBoard, source: Path) -> list[str]:
+    """What of the board's description does not go with the pictures, however much of it was found; as `diagnosed`."""
+    causes: dict[str, list[str]] = {}
+    for reel in reels_of(source):
+        reading, found = best_reading(samples_of(reel), board)
+        for cause in [] if reading is None else [*_other_reading(reading, board), *_other_layout(found, board)]:
+            causes.setdefault(cause, []).append(reel.camera)
     return [f"{_named(cameras)}: {cause}" for cause, cameras in causes.items()]
 
 
@@ -181,7 +191,7 @@ def _other_layout(found: Sequence[Markers], board: CharucoBoard) -> list[str]:
 def layout_of(found: Sequence[Markers], board: CharucoBoard) -> CharucoBoard | None:
     """The board with the columns, rows and pattern that the places of the markers show; None where they show none."""
     tried = [(columns, odd) for columns in range(3, WIDEST + 1) for odd in (1, 0)]
-    support = {layout: sum(_fitting(markers, *layout) for markers in found) for layout in tried}
+    support = {layout: sum(len(_fitting(markers, *layout)) for markers in found) for layout in tried}
     own = (board.columns, 0 if board.legacy_pattern and board.rows % 2 == 0 else 1)
     best = max(tried, key=lambda layout: (support[layout], layout == own, layout[1]))
     if not support[best]:
@@ -189,6 +199,8 @@ def layout_of(found: Sequence[Markers], board: CharucoBoard) -> CharucoBoard | N
     columns, odd = best
     places = marker_squares(columns, odd, 1 + max(int(m.ids.max()) for m in found))
     rows = int(places[_seen_ids(found, best), 1].max()) + 1
+    if rows > LARGEST:
+        return None
     if columns == board.columns and rows <= board.rows <= rows + 1 + (board.rows > 6):
         rows = board.rows  # the last ones are hidden
     legacy = odd == 0 or (board.legacy_pattern and rows % 2 == 1)
@@ -196,8 +208,9 @@ def layout_of(found: Sequence[Markers], board: CharucoBoard) -> CharucoBoard | N
 
 
 def _seen_ids(found: Sequence[Markers], layout: tuple[int, int]) -> npt.NDArray[np.int64]:
-    """Ids in the pictures that the layout explains."""
-    return np.unique(np.concatenate([m.ids for m in found if _fitting(m, *layout)]))
+    """Ids that the layout explains; one that is misread in a single picture does not count where there are others."""
+    ids, often = np.unique(np.concatenate([_fitting(m, *layout) for m in found]), return_counts=True)
+    return ids[often > 1] if (often > 1).any() else ids
 
 
 def marker_squares(columns: int, odd: int, count: int) -> npt.NDArray[np.int64]:
@@ -207,19 +220,20 @@ def marker_squares(columns: int, odd: int, count: int) -> npt.NDArray[np.int64]:
     return np.stack([x, y], axis=1)[(x + y) % 2 == odd][:count]
 
 
-def _fitting(markers: Markers, columns: int, odd: int) -> int:
-    """How many of the markers lie as on such a board; 0 unless nearly all do."""
+def _fitting(markers: Markers, columns: int, odd: int) -> npt.NDArray[np.int64]:
+    """Ids of the markers that lie as on such a board; none unless nearly all do."""
+    none = markers.ids[:0]
     if len(markers.ids) < 5:
-        return 0
+        return none
     at = marker_squares(columns, odd, int(markers.ids.max()) + 1)[markers.ids].astype(np.float64)
     centres = markers.quads.mean(1)
     side = float(np.median(np.linalg.norm(markers.quads - np.roll(markers.quads, 1, axis=1), axis=-1)))
     H, inliers = cv2.findHomography(at, centres, cv2.RANSAC, NEAR * side)
     if H is None or inliers.sum() < max(5, 0.8 * len(at)) or np.linalg.matrix_rank(at - at.mean(0)) < 2:
-        return 0
+        return none
     step = cv2.perspectiveTransform(np.array([[at[0], at[0] + [1, 0], at[0] + [0, 1]]]), H)[0]
     across, down = np.linalg.norm(step[1:] - step[0], axis=1)
-    return int(inliers.sum()) if side < across < 3 * side and side < down < 3 * side else 0
+    return markers.ids[inliers[:, 0] > 0] if side < across < 3 * side and side < down < 3 * side else none
 
 
 def _only_behind(seen: Sequence[CameraSightings], board: CharucoBoard) -> dict[str, list[str]]:

@@ -1,7 +1,8 @@
 """Where the corners of a board come from: videos, a recording, cameras now, or an earlier run."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
 from calibration.instants import together
 from calibration.sightings import BoardSightings, CameraSightings
-from nodes.calibrating.board_diagnosis import diagnosed
+from nodes.calibrating.board_diagnosis import described_wrongly, diagnosed
 from nodes.calibrating.board_input import read_sightings
 from nodes.calibrating.corners_file import load_corners, save_corners
 from nodes.calibrating.progress import Progress
@@ -73,6 +74,19 @@ def each_camera(source: Source, board: CharucoBoard, out: Path, progress: Progre
     if poor and where is not None:
         raise CalibrationError("\n".join(diagnosed(seen, board, where)))
     return seen
+
+
+@contextmanager
+def doubting(board: CharucoBoard, source: Source) -> Iterator[None]:
+    """When what is done here raises CalibrationError and pictures are at hand: first what is wrong with the board."""
+    try:
+        yield
+    except CalibrationError as error:
+        where = source.videos or source.session
+        wrong = described_wrongly(board, where) if where is not None else []
+        if not wrong:
+            raise
+        raise CalibrationError("\n".join([*wrong, f"and therefore, perhaps: {error}"])) from error
 
 
 def _keep(out: Path, seen: Sequence[CameraSightings], missing: Sequence[str]) -> None:

@@ -58,7 +58,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from nodes.calibrating.progress import steps
     from nodes.calibrating.report import write_report
     from nodes.calibrating.report_text import text_of
-    from nodes.calibrating.rig_input import Source, each_camera
+    from nodes.calibrating.rig_input import Source, doubting, each_camera
     from nodes.sessions.target import check_target
 
     source = Source(options.videos, options.session, options.config, options.corners)
@@ -66,7 +66,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     board = load_board(options.board)
     with steps() as progress:
         seen = each_camera(source, board, options.out, progress)
-        found = lenses_of(board, seen, dict.fromkeys(options.fisheye, "fisheye"), source.what, progress)
+        with doubting(board, source):
+            found = lenses_of(board, seen, dict.fromkeys(options.fisheye, "fisheye"), source.what, progress)
     print(text_of(found.report))
     redo = found.report.judgement.verdict == "redo" and not options.keep
     if redo:

@@ -69,7 +69,7 @@ def _calibrate(options: argparse.Namespace) -> int:
     from nodes.calibrating.report import write_report
     from nodes.calibrating.report_text import text_of
     from nodes.calibrating.rig import RigTask, calibrated
-    from nodes.calibrating.rig_input import Source, kept_beside, sightings_of
+    from nodes.calibrating.rig_input import Source, doubting, kept_beside, sightings_of
     from nodes.sessions.target import check_target
 
     source = Source(options.videos, options.session, options.config, options.corners)
@@ -85,7 +85,8 @@ def _calibrate(options: argparse.Namespace) -> int:
     with steps() as progress:
         sightings = sightings_of(source, board, options.out, progress)
         try:
-            found = calibrated(board, sightings, task, source.what, progress)
+            with doubting(board, source):
+                found = calibrated(board, sightings, task, source.what, progress)
         except KeyboardInterrupt:
             print(
                 f"\ncorners found are kept: go on with --corners {options.corners or kept_beside(options.out)}",
