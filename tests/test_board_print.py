@@ -16,8 +16,8 @@ from calibration.errors import CalibrationError
 from nodes.calibrating.board_finder import BoardFinder
 from nodes.calibrating.board_page import page_with, paper_mm
 from nodes.calibrating.board_print import pdf_of, raster_of
-from nodes.calibrating.corner_fit import aruco_board
 from nodes.commands import calibrate_board
+from nodes.sources.virtual.board_texture import aruco_board
 
 BOARDS = [
     CharucoBoard(5, 7, 0.030, 0.0225, two_sided=False),

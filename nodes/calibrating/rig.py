@@ -17,6 +17,7 @@ from calibration.errors import CalibrationError
 from calibration.intrinsics import Intrinsics
 from calibration.lens import Lens
 from calibration.measure import Measures, measured
+from calibration.mirrored import mirrored_cameras
 from calibration.rig import CameraRig
 from calibration.rig_file import load_rig
 from calibration.rig_solution import RigOptions, RigSolution, solve_rig
@@ -38,6 +39,7 @@ NO_UP = (
     "z may lean or lie. Lay the board on the floor and let `run_system.py calibrate world` set it."
 )
 OTHER_FOCAL, WRONG_FOCAL = 0.02, 0.05  # of the focal length: far beyond what a hundred pictures leave open
+MIRROR_OFF = "switch off the mirror (selfie) mode of the camera, or of its program, and record again"
 APART_S = 0.7  # frames of one moment; of cameras at 2 Hz and more they are nearer
 USUAL_HZ = 30.0  # of frames that nobody has timed
 UNTIMED = (
@@ -83,20 +85,48 @@ def calibrated(
     if untimed:
         sightings = replace(sightings, captured_s=np.where(sightings.frame >= 0, sightings.frame / USUAL_HZ, np.nan))
     options = RigOptions(task.lens, task.intrinsics, task.refine)
-    held_out = cross_validated(board, sightings, options, task.clocks, progress)
+    try:
+        solution, held_out = _solved(board, sightings, options, task.clocks, progress)
+    except CalibrationError as error:
+        progress("mirrored pictures", 0.0)
+        told = [finding.reason for finding in _mirrored(board, sightings, options)]
+        raise CalibrationError("\n".join((*told, *([MIRROR_OFF] if told else []), str(error)))) from error
+    rig = levelled(solution.rig, solution.Ts_world_board[solution.known][:, :3, 3])
+    found = _other_lenses(board, sightings, replace(options, offsets=held_out.offsets), progress)
+    report = _report(board, sightings, rig, solution, held_out, others, what, found)
+    if report.judgement.verdict == "redo":
+        progress("mirrored pictures", 0.0)
+        if mirrored := _mirrored(board, sightings, options):
+            report = _report(board, sightings, rig, solution, held_out, others, what, (*mirrored, *found))
+    if untimed:
+        report = replace(report, notes=(UNTIMED, *report.notes))
+    return CalibratedRig(rig, report, solution)
+
+
+def _solved(
+    board: CharucoBoard, sightings: BoardSightings, options: RigOptions, clocks: bool, progress: Progress
+) -> tuple[RigSolution, HeldOut]:
+    """Of all frames, and how well those without a part fit that part. Raises CalibrationError."""
+    held_out = cross_validated(board, sightings, options, clocks, progress)
     if held_out is None:
         solution = solve_rig(board, sightings, options, progress)  # says what is wrong, if anything is
         raise CalibrationError(
             f"the recording is too short to be checked: leaving a fifth of its {len(solution.known)} moments out, "
             "the rest does not connect the cameras any more. Record the board for longer, in front of all cameras"
         )
-    solution = solve_rig(board, sightings, replace(options, offsets=held_out.offsets), progress)
-    rig = levelled(solution.rig, solution.Ts_world_board[solution.known][:, :3, 3])
-    found = _other_lenses(board, sightings, replace(options, offsets=held_out.offsets), progress)
-    report = _report(board, sightings, rig, solution, held_out, others, what, found)
-    if untimed:
-        report = replace(report, notes=(UNTIMED, *report.notes))
-    return CalibratedRig(rig, report, solution)
+    return solve_rig(board, sightings, replace(options, offsets=held_out.offsets), progress), held_out
+
+
+def _mirrored(board: CharucoBoard, sightings: BoardSightings, options: RigOptions) -> tuple[Finding, ...]:
+    """Of a rig that does not fit: whose picture is mirrored."""
+    names = mirrored_cameras(board, sightings, options)
+    one_of = "one of these is mirrored: " if len(names) > 1 else ""
+    return tuple(
+        Finding(
+            "redo", f"{one_of}the picture of {name} is mirrored", f"{MIRROR_OFF}: {{names}}", name, explains_px=True
+        )
+        for name in names
+    )
 
 
 def _refuse_unknown_names(sightings: BoardSightings, task: RigTask) -> None:
