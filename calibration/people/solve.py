@@ -29,6 +29,7 @@ AGAIN = 5  # steps of an adjustment that begins where another ended
 GROUPS = 5  # of the jackknife
 DEFAULT_STATURE_M = 1.7
 WELL_UPRIGHT = np.radians(1.5)
+LONGEST_M = 200.0  # between two cameras
 PEOPLE_DIFFER = 0.06  # share by which statures differ among adults, one standard deviation
 
 
@@ -234,8 +235,10 @@ def _refuse_wrong_options(cameras: Sequence[Camera], options: Options) -> None:
         raise CalibrationError(f"there is no camera {unknown!r}; the cameras are {', '.join(names)}")
     if options.distance is not None and options.stature_m is not None:
         raise CalibrationError("give a stature or a distance, not both: each sets the scale")
-    if options.distance is not None and (options.distance[0] == options.distance[1] or options.distance[2] <= 0):
-        raise CalibrationError(f"a distance is between two cameras and positive, not {options.distance}")
+    if options.distance is not None:
+        one, other, apart_m = options.distance
+        if one == other or not 0 < apart_m < LONGEST_M:  # NaN compares false
+            raise CalibrationError(f"a distance is between two cameras and positive metres, not {options.distance}")
     if options.stature_m is not None and not 0.5 < options.stature_m < 2.6:
         raise CalibrationError(f"a stature of {options.stature_m} m is nobody's: give metres, such as 1.75")
 

@@ -26,6 +26,7 @@ FAR_WEIGHT = 1e-3
 SURE_WITHIN = 1.3  # squares from what is known: so far the place is foretold well enough
 ROUNDS = 4
 SMALLEST_PX = 48  # a picture with less on a side shows no board
+LARGEST_DICTIONARY = 1000  # markers
 MARKER_OFF = 0.3  # of a square: from where the other markers have it
 SAME_MARKER = 0.5  # correlation of a marker's cells with the printed ones: another marker's are about 0 +- 0.25
 FEWEST_MARKERS, MARKER_SHARE = 2, 0.5  # that must look as printed: one may be misread, as those of the back are
@@ -68,9 +69,10 @@ class BoardFinder:
         dictionary = theirs.getDictionary()
         markers = board.columns * board.rows // 2
         if dictionary.bytesList.shape[0] < markers:
+            remedy = "take DICT_4X4_1000" if markers <= LARGEST_DICTIONARY else "take fewer and larger squares"
             raise CalibrationError(
                 f"a board of {board.columns}x{board.rows} squares has {markers} markers, {board.dictionary} only "
-                f"{dictionary.bytesList.shape[0]}: take a larger one, as DICT_4X4_1000"
+                f"{dictionary.bytesList.shape[0]}: {remedy}"
             )
         self.board = board
         self._pattern = pattern_of(board)

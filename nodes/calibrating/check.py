@@ -16,6 +16,7 @@ from lifter.datasets.errors import DatasetError
 from nodes.calibrating.check_board import check_board
 from nodes.calibrating.check_people import check_people
 from nodes.calibrating.corners_file import load_corners
+from nodes.calibrating.people_tracks import rig_of_sequence
 from nodes.calibrating.person_input import person_of
 from nodes.calibrating.report import Report
 from nodes.offline.sequence import names, opened
@@ -47,9 +48,14 @@ class CheckTask:
         return found
 
 
+def _rig(path: Path) -> CameraRig:
+    """Of a calibration file, or of a neutral .npz, which holds one."""
+    return rig_of_sequence(path) if path.suffix.lower() == ".npz" else load_rig(path)
+
+
 def checked(task: CheckTask, progress: Progress) -> Report:
     """The report. Raises CalibrationError, SessionError, SourceError when nothing can be judged, and why."""
-    rig = None if task.calibration is None else load_rig(task.calibration)
+    rig = None if task.calibration is None else _rig(task.calibration)
     if task.board is None:
         return _of_person(task, rig)
     if rig is None:
