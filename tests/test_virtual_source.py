@@ -177,5 +177,5 @@ def test_board_file_of_caliscope_and_ours(tmp_path: Path) -> None:
     assert theirs.board.inverted
     assert not ours.board.inverted
     path.write_text("columns = 4\n")
-    with pytest.raises(CalibrationError, match="square_size_override_cm"):
+    with pytest.raises(CalibrationError, match="square_m"):
         load_board_plate(path, 0.5)
