@@ -87,7 +87,7 @@ def test_the_back_is_never_taken_for_the_front(pictures: int) -> None:
         back_px = back.corners_px * [-1, 1] + [grey.shape[1] - 1, 0]
         assert not front.mirrored
         assert back.mirrored == (back.count > 0)
-        # A disc's edge may draw a corner by a pixel; what belongs to the other side is off by squares of 12 px and more.
+        # A disc's edge may draw a corner by a pixel; what belongs to the other side is off by whole squares.
         assert np.nanmax(np.abs(np.stack([front.corners_px, back_px]) - true), initial=0.0) < 3.0
         found += (front.count > 0) + (back.count > 0)
     assert found > 1.2 * pictures
