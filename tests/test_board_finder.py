@@ -73,7 +73,7 @@ def test_the_back_shows_the_same_corners() -> None:
     assert BoardFinder(one_sided).find(behind).count == 0
 
 
-@pytest.mark.parametrize("pictures", [24, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("pictures", [24, pytest.param(60, marks=pytest.mark.slow)])
 def test_the_back_is_never_taken_for_the_front(pictures: int) -> None:
     """Markers of DICT_4X4_1000 that are seen mirrored are read as others, and the chess pattern fits from behind."""
     board, rng = CharucoBoard(5, 7, 0.054, 0.0405), np.random.default_rng(8)
