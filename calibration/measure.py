@@ -109,6 +109,14 @@ def triangulated(rig: CameraRig, points_px: Array) -> Array:
     return points
 
 
+def middles(points_m: Array) -> Array:
+    """(T, 3) the middle of the points (T, K, 3) that are known at each instant; NaN where none is."""
+    known = np.isfinite(points_m).all(-1)
+    count = known.sum(-1)[:, None]
+    total = np.where(known[..., None], points_m, 0.0).sum(1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
 def spread_without(rig: CameraRig, points_px: Array) -> dict[str, Spread]:
     """How well the others agree on points (C, ..., 2) when one camera is left out: by the camera that is.
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from calibration.errors import CalibrationError
 from calibration.evidence import evidence_of, of_check, pairs_of
 from calibration.limits import PEOPLE_MM, STATURE_M, Limit
-from calibration.measure import Measures, Spacing, spread_of, triangulated
+from calibration.measure import Measures, Spacing, middles, spread_of, triangulated
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
 from calibration.stature import limb_lengths_m, stature_m
@@ -60,7 +60,7 @@ def check_people(rig: CameraRig, person: PersonSeen, what: str) -> Report:
         what="the person",
         px_advice=STEADIER,
     )
-    path_m, px = _middle(measures.points_m), measures.whole.px_p50_at_1000
+    path_m, px = middles(measures.points_m), measures.whole.px_p50_at_1000
     return Report(
         kind="check",
         judgement=judged(evidence, found),
@@ -127,11 +127,3 @@ def _limit(rig: CameraRig, person: PersonSeen, measures: Measures) -> Limit:
     places = np.stack([camera.T_world_cam[:3, 3] for camera in rig.cameras])
     apart_m = np.linalg.norm(measures.points_m - places[:, None, None], axis=-1)
     return PEOPLE_MM.times(1 / max(NEAREST_M, scale * float(np.nanmedian(apart_m))))
-
-
-def _middle(points_m: F64) -> F64:
-    """(T, 3) of the joints that are known; NaN of none."""
-    known = np.isfinite(points_m).all(-1)
-    total = np.where(known[..., None], points_m, 0.0).sum(1)
-    count = known.sum(-1)[:, None]
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -11,7 +11,7 @@ from calibration.errors import CalibrationError
 from calibration.evidence import pairs_of, widest_angles_deg
 from calibration.intrinsics_file import load_intrinsics
 from calibration.limits import PEOPLE_MM, Limit
-from calibration.measure import triangulated
+from calibration.measure import middles, triangulated
 from calibration.people.held_out import Fit, Spread
 from calibration.people.solve import Options, PeopleSolution, solve_from_people
 from calibration.people.track import PersonTrack, between_frames
@@ -162,7 +162,7 @@ def _report(task: PeopleTask, walk: Walk, solution: PeopleSolution) -> Report:
         train=_figures(solution.train),
         held_out=_figures(solution.held_out),
         pairs=pairs_of(seen),
-        path_m=_middle(points_m),
+        path_m=middles(points_m),
         compared={} if solution.before is None else {"before": Compared(_figures(solution.before))},
         notes=(*solution.notes, f"By this calibration the person is {solution.stature_m:.2f} m tall."),
     )
@@ -262,11 +262,3 @@ def _turned(solution: PeopleSolution) -> list[Finding]:
 def _figures(fit: Fit, camera: str | None = None) -> Figures:
     spread: Spread = fit.whole if camera is None else fit.cameras[camera]
     return Figures(fit.instants, spread.count, spread.p50, spread.p95)
-
-
-def _middle(points_m: F64) -> F64:
-    """(T, 3) of the joints that are known; NaN of none."""
-    known = np.isfinite(points_m).all(-1)
-    total = np.where(known[..., None], points_m, 0.0).sum(1)
-    count = known.sum(-1)[:, None]
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from calibration.board import CharucoBoard
 from calibration.coverage import coverage_share
 from calibration.evidence import CORNERS_TOGETHER, evidence_of, pairs_of
-from calibration.measure import Measures, Spread, measured
+from calibration.measure import Measures, Spread, measured, middles
 from calibration.rig import CameraRig
 from calibration.sightings import BoardSightings
 from calibration.triangulate import REFERENCE_FOCAL_PX
@@ -68,7 +68,7 @@ def report_of_board(
         train=None if fitted is None else _figures(fitted, fitted.whole),
         held_out=_figures(left_out, left_out.whole),
         pairs=pairs_of(sightings),
-        path_m=_path(whole.points_m),
+        path_m=middles(whole.points_m),
         compared={name: Compared(_figures(other, other.whole), other.spacing) for name, other in others.items()},
         notes=notes,
     )
@@ -119,11 +119,3 @@ def _figures(measures: Measures, spread: Spread, camera: int | None = None) -> F
     residual_px = measures.residual_px if camera is None else measures.residual_px[camera : camera + 1]
     instants = np.isfinite(residual_px).all(-1).any((0, 2)).sum()
     return Figures(int(instants), spread.count, spread.px_p50, spread.px_p95)
-
-
-def _path(points_m: Array) -> Array:
-    """(T, 3) middle of the corners of each instant, NaN where there is none."""
-    known = np.isfinite(points_m).all(-1)
-    count = known.sum(-1)
-    total = np.where(known[..., None], points_m, 0.0).sum(1)
-    return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
