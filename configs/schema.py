@@ -19,7 +19,16 @@ from pydantic import (
 
 from configs.stream_url import checked_url
 
-RESERVED_NAMES = ("hub", "fusion", "recorder", "replay", "viewer")  # processes of the system itself
+RESERVED_NAMES = (
+    "hub",
+    "fusion",
+    "recorder",
+    "replay",
+    "viewer",
+    "calibrator",
+    "beside",
+    "run_system",
+)  # processes of the system itself
 
 
 def _not_reserved(name: str) -> str:
@@ -232,6 +241,22 @@ class Preview(Section):
     width_px: int = Field(320, ge=64, le=1280)
 
 
+class Viewer(Section):
+    """The live page: docs/page.md."""
+
+    host: str = Field("127.0.0.1", description="the page is there for browsers of this machine alone; docs/page.md")
+    port: int = Field(8080, ge=1, le=65535)
+
+
+class Calibrating(Section):
+    """Calibration from the live page: docs/page.md."""
+
+    board: FilePath | None = Field(
+        None, description="the board file of `calibrate board`; null: the board it makes by default"
+    )
+    folder: FilePath = Field(Path("calibrations"), description="of the calibrations made from the page")
+
+
 class Recording(Section):
     """Recordings of a live system: docs/sessions.md."""
 
@@ -257,6 +282,8 @@ class Config(Section):
     fusion: Fusion = Fusion()
     preview: Preview = Preview()
     recording: Recording = Recording()
+    viewer: Viewer = Viewer()
+    calibrating: Calibrating = Calibrating()
     truth: FilePath | None = Field(None, description="exact 3D joints (.npz), for sources that have them")
     keypoints_only: bool = Field(
         False, description="no fusion, so that several cameras can do without calibration; `live --keypoints-only`"

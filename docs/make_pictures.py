@@ -32,12 +32,12 @@ from nodes.commands.live import demo_config
 from nodes.detect.opening import open_detector
 from nodes.sources.video_file import VideoFile
 from nodes.stages.pipeline import FusionPipeline
-from nodes.system.accuracy import Accuracy, load_truth
 from nodes.system.live import LiveRun
-from nodes.system.monitor import Monitor, Status
 from nodes.system.prepare import prepare
 from nodes.system.process_table import expand
 from nodes.system.status_table import PlainLines, render
+from nodes.watching.accuracy import Accuracy, load_truth
+from nodes.watching.monitor import Monitor, Status
 from nodes.wire.messages import Keypoints2D, Origin, Pose3D
 from run_system import TABLE
 

@@ -24,6 +24,19 @@ from nodes.wire.messages import (
     RecordRequest,
     Session,
 )
+from nodes.wire.requests import (
+    BoardCoverage,
+    BoardSeen,
+    CalibrationRequest,
+    CalibrationState,
+    Mark,
+    PlayMark,
+    PlayRequest,
+    PlayState,
+    ProcessState,
+    SystemRequest,
+    SystemState,
+)
 
 START_NS = 1_700_000_000_000_000_000
 
@@ -192,6 +205,71 @@ def recorder_health(source: str = "recorder", seq: int = 7, **changes: Any) -> R
     return RecorderHealth(**{**content, **changes})
 
 
+def play_state(source: str = "replay", seq: int = 7, **changes: Any) -> PlayState:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "path": "takes/walk.mcap",
+        "position_s": 12.5,
+        "duration_s": 60.0,
+        "speed": 0.5,
+        "playing": False,
+        "shift_ns": -(10**15),
+        "fuses": False,
+        "beside": "takes/better.mcap",
+        "marks": (PlayMark(at_s=1.5, text="jump"), PlayMark(at_s=7.25, text="")),
+        "note": "stands at a mark",
+    }
+    return PlayState(**{**content, **changes})
+
+
+def board_seen(source: str = "left", seq: int = 7, **changes: Any) -> BoardSeen:
+    corners_px = np.array([[10.5, 20.25], [np.nan, np.nan], [30, 21]], dtype=np.float32)
+    content: dict[str, Any] = {"size_wh": (640, 480), "corners_px": corners_px, "mirrored": True, "frame_id": 3}
+    return BoardSeen(**{**stamps(source, seq), **content, **changes})
+
+
+def calibration_request(source: str = "viewer", seq: int = 7, **changes: Any) -> CalibrationRequest:
+    return CalibrationRequest(
+        **{**stamps(source, seq), "action": "look", "board_toml": "[board]\n", "person": 3, **changes}
+    )
+
+
+def calibration_state(source: str = "calibrator", seq: int = 7, **changes: Any) -> CalibrationState:
+    covered = np.eye(4, 6, dtype=np.uint8)
+    left = BoardCoverage(useful=5, wanted=25, in_sight=12, covered=covered, together={"right": 4}, note="slow")
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "state": "looking",
+        "board_toml": "[board]\n",
+        "cameras": {"left": left},
+        "todo": ("hold it closer to `left`",),
+        "doing": "corners",
+        "share": 0.5,
+        "verdict": "usable",
+        "headline": "usable: 0.4 px",
+        "calibration": "calibrations/rig.toml",
+        "report": "calibrations/rig/report.html",
+        "note": "a word",
+    }
+    return CalibrationState(**{**content, **changes})
+
+
+def system_state(source: str = "run_system", seq: int = 7, **changes: Any) -> SystemState:
+    content: dict[str, Any] = {
+        **stamps(source, seq),
+        "processes": {"fusion": ProcessState(state="restarting", restarts=2)},
+        "began_ns": START_NS,
+        "fuses": True,
+        "lift": False,
+        "smoothing": "one_euro",
+        "calibration": "rig.toml",
+        "config": "my.yaml",
+        "said": ("left: opened", "fusion: ready"),
+        "note": "fusion starts again",
+    }
+    return SystemState(**{**content, **changes})
+
+
 SAMPLES: dict[str, Message] = {
     "keypoints": keypoints(),
     "keypoints_of_nobody": keypoints(people=0),
@@ -210,6 +288,14 @@ SAMPLES: dict[str, Message] = {
     "about": about(),
     "record_request": record_request(),
     "recorder_health": recorder_health(),
+    "mark": Mark(**stamps("viewer"), text="jump"),
+    "play_request": PlayRequest(**stamps("viewer"), action="seek", value=2.5),
+    "play_state": play_state(),
+    "board_seen": board_seen(),
+    "calibration_request": calibration_request(),
+    "calibration_state": calibration_state(),
+    "system_request": SystemRequest(**stamps("viewer"), lift="off", smoothing="none", calibration="rig-2.toml"),
+    "system_state": system_state(),
 }
 
 

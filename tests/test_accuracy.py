@@ -9,7 +9,7 @@ import pytest
 
 from configs.errors import ConfigError
 from lifter.skeleton import LIMB_JOINTS, MEDIAPIPE33
-from nodes.system.accuracy import Accuracy, Truth, load_truth
+from nodes.watching.accuracy import Accuracy, Truth, load_truth
 from nodes.wire.messages import Origin, Person3D, Pose3D
 
 F64 = npt.NDArray[np.float64]

@@ -19,7 +19,7 @@ from nodes.sessions.about import about_of
 from nodes.sessions.writer import new_session
 from nodes.stages.pipeline import FusionPipeline
 from nodes.stages.sides import sides_of
-from nodes.system.monitor import Monitor
+from nodes.watching.monitor import Monitor
 from nodes.wire.messages import FusionHealth
 from tests import messages as make
 from tests.keypoints import MS, rig_of, truth_m

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from nodes.system.figures import Samples, Window
+from nodes.watching.figures import Samples, Window
 
 S = 1_000_000_000
 

@@ -14,8 +14,8 @@ from benchmarks.ports import free_port_pair
 from nodes.system import live as live_module
 from nodes.system import restart
 from nodes.system.live import LiveRun
-from nodes.system.monitor import Monitor, Status
 from nodes.system.process_table import Process
+from nodes.watching.monitor import Monitor, Status
 
 
 class Paper:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nodes.system.camera_figures import CameraFigures, CameraStatus
-from nodes.system.monitor import Monitor
+from nodes.watching.camera_figures import CameraFigures, CameraStatus
+from nodes.watching.monitor import Monitor
 from nodes.wire.messages import CameraHealth, CameraInput, FusionHealth, Person3D, Pose3D, Session
 from tests import messages as make
 

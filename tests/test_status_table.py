@@ -5,9 +5,9 @@ import math
 import pytest
 from rich.console import Console
 
-from nodes.system.camera_figures import CameraStatus
-from nodes.system.monitor import Monitor, Status
 from nodes.system.status_table import plain_line, render
+from nodes.watching.camera_figures import CameraStatus
+from nodes.watching.monitor import Monitor, Status
 
 LONG = "rtsp://192.168.1.23/stream1: connection refused; trying again in 1.6 s"
 

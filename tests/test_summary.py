@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nodes.system.accuracy import Truth
-from nodes.system.monitor import Monitor
 from nodes.system.summary import summarise, write_summary
+from nodes.watching.accuracy import Truth
+from nodes.watching.monitor import Monitor
 from tests.test_monitor import MS, S, health, person, pose
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "summary.md"

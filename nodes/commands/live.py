@@ -130,9 +130,9 @@ def _run(
     from nodes.sessions.errors import SessionError
     from nodes.sessions.target import set_aside
     from nodes.system.live import LiveRun
-    from nodes.system.monitor import Monitor
     from nodes.system.status_table import choose_screen
     from nodes.system.summary import summarise, write_summary
+    from nodes.watching.monitor import Monitor
     from nodes.wire.errors import WireError
 
     try:

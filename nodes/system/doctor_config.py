@@ -15,8 +15,8 @@ def check_config(path: Path | None) -> Iterator[Finding]:
         from calibration.errors import CalibrationError
         from configs.errors import ConfigError
         from configs.load import load_config
-        from nodes.system.accuracy import load_truth
         from nodes.system.prepare import check_calibration
+        from nodes.watching.accuracy import load_truth
         from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT
     except ImportError:
         yield news("config", MISSING)

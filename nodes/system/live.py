@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from nodes.system.monitor import FUSION, RECORDER, Monitor
 from nodes.system.process_table import Process
 from nodes.system.restart import FROZEN_NS, frozen
 from nodes.system.status_table import Screen
 from nodes.system.supervisor import Supervisor
+from nodes.watching.monitor import FUSION, RECORDER, Monitor
 from nodes.wire.bus import Publisher, Subscription, every
 from nodes.wire.messages import (
     About,

@@ -15,8 +15,8 @@ from nodes.ports import holder_of, port_of
 from nodes.sessions.about import about_of
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.target import check_target
-from nodes.system.accuracy import Truth, load_truth
 from nodes.system.process_table import Setup, from_this_machine
+from nodes.watching.accuracy import Truth, load_truth
 from nodes.wire.errors import WireError
 from nodes.wire.messages import About
 

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nodes.system.camera_figures import CameraStatus
-from nodes.system.monitor import Status
+from nodes.watching.camera_figures import CameraStatus
+from nodes.watching.monitor import Status
 
 COLOURS = {
     "streaming": "green",

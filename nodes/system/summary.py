@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nodes.machine import machine, versions
-from nodes.system.camera_figures import CameraFigures
-from nodes.system.figures import Samples
-from nodes.system.monitor import Monitor
+from nodes.watching.camera_figures import CameraFigures
+from nodes.watching.figures import Samples
+from nodes.watching.monitor import Monitor
 
 SUMMARY_VERSION = 1
 

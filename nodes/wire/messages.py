@@ -1,4 +1,4 @@
-"""All messages, in one versioned file that is only ever extended: add fields with defaults, never change a meaning.
+"""All messages, but those of requests.py: versioned, only ever extended: add fields with defaults, change no meaning.
 
 Times are int64 nanoseconds since the Unix epoch (`…_ns`), stage times are durations in nanoseconds. Absent positions
 are NaN with confidence 0. P people, J joints, C cameras. A joint order is always named by its skeleton.

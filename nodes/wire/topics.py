@@ -23,6 +23,16 @@ from nodes.wire.messages import (
     decode,
     encode,
 )
+from nodes.wire.requests import (
+    BoardSeen,
+    CalibrationRequest,
+    CalibrationState,
+    Mark,
+    PlayRequest,
+    PlayState,
+    SystemRequest,
+    SystemState,
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,14 @@ TOPICS = (
     Topic("record_request", RecordRequest, expected_hz=0.0, logged=False, newest_only=False),
     Topic("recorder_health", RecorderHealth, expected_hz=2.0, logged=False, newest_only=True),
     Topic("preview", Preview, expected_hz=5.0, logged=False, newest_only=True),
+    Topic("mark", Mark, expected_hz=0.0, logged=True, newest_only=False),
+    Topic("play_request", PlayRequest, expected_hz=0.0, logged=False, newest_only=False),
+    Topic("play_state", PlayState, expected_hz=10.0, logged=False, newest_only=True),
+    Topic("board_seen", BoardSeen, expected_hz=8.0, logged=False, newest_only=False),
+    Topic("calibration_request", CalibrationRequest, expected_hz=0.0, logged=False, newest_only=False),
+    Topic("calibration_state", CalibrationState, expected_hz=4.0, logged=False, newest_only=True),
+    Topic("system_request", SystemRequest, expected_hz=0.0, logged=False, newest_only=False),
+    Topic("system_state", SystemState, expected_hz=2.0, logged=False, newest_only=True),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
 BY_MESSAGE = {topic.message: topic for topic in TOPICS}

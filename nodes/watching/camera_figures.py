@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from nodes.system.figures import Samples
+from nodes.watching.figures import Samples
 from nodes.wire.messages import CameraHealth, CameraInput
 
 NAN = float("nan")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from configs.errors import ConfigError
 from lifter.skeleton import LIMB_JOINTS, SKELETONS
-from nodes.system.figures import Samples
+from nodes.watching.figures import Samples
 from nodes.wire.messages import Origin, Pose3D
 
 F64 = npt.NDArray[np.float64]

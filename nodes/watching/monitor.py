@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nodes.system.accuracy import Accuracy, Truth
-from nodes.system.camera_figures import CameraFigures, CameraStatus
-from nodes.system.figures import Samples, Window
+from nodes.watching.accuracy import Accuracy, Truth
+from nodes.watching.camera_figures import CameraFigures, CameraStatus
+from nodes.watching.figures import Samples, Window
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth, Session
 
 FUSION = "fusion"  # the source of poses; others may speak on the bus under names of their own

@@ -1,0 +1,1 @@
+"""The calibrator: calibrations made while the system runs. `python -m nodes.calibrator`."""

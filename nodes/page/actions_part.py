@@ -1,0 +1,15 @@
+"""What one can do: record, mark, hold the picture, other settings."""
+
+from nodes.page.part import Page
+from nodes.page.seen import Seen
+
+
+class Actions:
+    """See `Part`."""
+
+    every_s = 0.25
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def show(self, seen: Seen, now_ns: int) -> None: ...

@@ -1,0 +1,128 @@
+"""What the page knows: the newest of everything that was said on the bus, and figures of the last seconds. Pure."""
+
+import json
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from calibration.errors import CalibrationError
+from calibration.rig import CameraRig
+from configs.errors import ConfigError
+from configs.schema import Config
+from nodes.sessions.about import config_of, rig_of
+from nodes.sessions.errors import SessionError
+from nodes.watching.monitor import FUSION, RECORDER, Monitor
+from nodes.watching.words import Level
+from nodes.wire.bus import DEFAULT_HUB_OUT
+from nodes.wire.messages import (
+    About,
+    CameraHealth,
+    FusionHealth,
+    Keypoints2D,
+    Message,
+    Pose3D,
+    Preview,
+    RecorderHealth,
+    Session,
+)
+from nodes.wire.requests import BESIDE, CalibrationState, Mark, PlayState, SystemState
+
+MOST_MESSAGES = 200
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something that happened, in plain words. at_ns: wall clock."""
+
+    at_ns: int
+    level: Level
+    words: str
+
+
+@dataclass
+class Seen:
+    """Fed with messages; the parts of the page read it. `*_ns` on arrival are monotonic nanoseconds.
+
+    pose, beside: the newest of fusion, and of a second result that is played beside. previews, keypoints: the newest
+    of each camera. changed: counts the configurations heard, so that parts build themselves anew.
+    """
+
+    KINDS: ClassVar[tuple[type[Message], ...]] = (
+        *(About, CameraHealth, FusionHealth, Keypoints2D, Pose3D, Preview, RecorderHealth, Session),
+        *(CalibrationState, Mark, PlayState, SystemState),
+    )
+
+    hub: str = DEFAULT_HUB_OUT
+    monitor: Monitor = field(default_factory=lambda: Monitor(()))
+    about: About | None = None
+    config: Config | None = None
+    rig: CameraRig | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    changed: int = 0
+    pose: Pose3D | None = None
+    beside: Pose3D | None = None
+    previews: dict[str, Preview] = field(default_factory=dict)
+    keypoints: dict[str, Keypoints2D] = field(default_factory=dict)
+    fusion: FusionHealth | None = None
+    recorder: RecorderHealth | None = None
+    calibration: CalibrationState | None = None
+    play: PlayState | None = None
+    system: SystemState | None = None
+    arrived_ns: dict[tuple[type[Message], str], int] = field(default_factory=dict)  # of the last one, by source
+    told: deque[Told] = field(default_factory=lambda: deque(maxlen=MOST_MESSAGES))
+    held: bool = False  # the picture stands, while the system goes on
+    trouble: str = ""  # what keeps the page from knowing more
+    undecodable: int = 0  # messages on the bus that are not ours, or of another version
+    refusal: str = ""  # the last reason
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        return tuple(self.config.cameras) if self.config is not None else ()
+
+    def feed(self, message: Message, now_ns: int) -> None:
+        """Take in a message. now_ns: monotonic."""
+        self.arrived_ns[type(message), message.source] = now_ns
+        self.monitor.feed(message, now_ns)
+        match message:
+            case About():
+                self._feed_about(message)
+            case Pose3D():
+                self._feed_pose(message)
+            case Preview():
+                self.previews[message.source] = message
+            case Keypoints2D():
+                self.keypoints[message.source] = message
+            case FusionHealth() if message.source == FUSION:
+                self.fusion = message
+            case RecorderHealth() if message.source == RECORDER:
+                self.recorder = message
+            case CalibrationState():
+                self.calibration = message
+            case PlayState():
+                self.play = message
+            case SystemState():
+                self.system = message
+
+    def _feed_pose(self, pose: Pose3D) -> None:
+        if self.held:
+            return
+        if pose.source == FUSION:
+            self.pose = pose
+        elif pose.source == BESIDE:
+            self.beside = pose
+
+    def _feed_about(self, about: About) -> None:
+        before, self.about = self.about, about
+        if before is not None and (before.config_yaml, before.rig_text) == (about.config_yaml, about.rig_text):
+            return
+        try:
+            self.config, self.rig = config_of(about), rig_of(about)
+            self.facts = json.loads(about.facts_json)
+            self.trouble = ""
+        except (SessionError, ConfigError, CalibrationError, ValueError) as error:
+            self.trouble = f"what the system says about itself cannot be read: {error}"
+            return
+        by_hand = [name for name, source in self.config.cameras.items() if not source.start]
+        self.monitor = Monitor(tuple(self.config.cameras), by_hand=by_hand, fuses=not self.config.keypoints_only)
+        self.previews, self.keypoints = {}, {}
+        self.changed += 1
