@@ -285,6 +285,9 @@ SAMPLES: dict[str, Message] = {
     "preview": preview(),
     "camera_health_video": camera_health(video_file="walk.left.mkv", video_frames=240, video_dropped=3),
     "fusion_health_began": fusion_health(began_source="left", began_ns=START_NS),
+    "fusion_health_lifter": fusion_health(
+        cameras={"left": camera_input(reprojection_px=2.5)}, lifter="ONNX Runtime CPU: no GPU"
+    ),
     "about": about(),
     "record_request": record_request(),
     "recorder_health": recorder_health(),

@@ -53,7 +53,13 @@ class HealthLedger:
         return float(np.median(finite)) if len(finite) else float("nan")
 
     def camera(
-        self, name: str, inbox: CameraInbox, bus_ns: int, misfit: str, moved: Moved | None = None
+        self,
+        name: str,
+        inbox: CameraInbox,
+        bus_ns: int,
+        misfit: str,
+        moved: Moved | None = None,
+        reprojection_px: float = float("nan"),
     ) -> CameraInput:
         """What is to be said of one camera when the bus's clock shows bus_ns."""
         last_ns = inbox.arrivals.last_ns
@@ -74,6 +80,7 @@ class HealthLedger:
             moved_deg=float(np.degrees(moved.turn)) if moved else 0.0,
             moved_mm=1000.0 * moved.way_m if moved else 0.0,
             repaired=moved is not None and moved.repaired,
+            reprojection_px=reprojection_px,
         )
 
     @staticmethod

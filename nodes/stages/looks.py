@@ -73,7 +73,7 @@ def _seen(rig: RigArrays, detected: Detected, people_m: F64, velocity_m_s: F64) 
     """
     sure = (np.abs(detected.rays) < WIDEST_RAY).all(-1)  # NaN compares false
     weight = np.square(np.where(sure, np.clip(detected.confidence, 0.0, 1.0), 0.0))  # (C, P, J)
-    who = _who(rig, detected.rays, weight, people_m)
+    who = whose(rig, detected.rays, weight, people_m)
     there = who >= 0
     cameras, index = np.arange(len(weight)), np.maximum(who, 0)
     w = np.where(there[..., None], weight[cameras, index], 0.0).transpose(0, 2, 1).reshape(-1, len(weight))
@@ -86,7 +86,7 @@ def _seen(rig: RigArrays, detected: Detected, people_m: F64, velocity_m_s: F64) 
     return np.where((w > 0)[..., None], rays, 0.0)[usable], w[usable], velocity[usable]
 
 
-def _who(rig: RigArrays, rays: F64, weight: F64, people_m: F64) -> npt.NDArray[np.int64]:
+def whose(rig: RigArrays, rays: F64, weight: F64, people_m: F64) -> npt.NDArray[np.int64]:
     """(K, C) each person's detection in each view, -1 for none: the nearest one, which nobody else is nearer to.
 
     One person alone is who is seen, however far off: that is what a moved camera shows.

@@ -15,6 +15,7 @@ from configs.schema import Fusion as Settings
 from lifter.runtime import Lifter
 from lifter.skeleton import Skeleton
 from nodes.stages.body_tree import tree_of
+from nodes.stages.camera_fit import CameraFit
 from nodes.stages.crowd import Crowd, Shown
 from nodes.stages.delivered import DeliveredRig
 from nodes.stages.expectation import expect
@@ -71,6 +72,7 @@ class FusionPipeline:
         self._is_nominal = rig is None
         self._set_up(_nominal_rig(cameras, USUAL_SIZE_WH) if rig is None else rig.select(cameras))
         self._watch = RigWatch(cameras, settings.drift)
+        self._fit = CameraFit(len(cameras))
         self._ledger = HealthLedger()
         self._shown: list[Shown] = []
         self._shown_ns = 0
@@ -151,9 +153,9 @@ class FusionPipeline:
         bus_ns = self._synchroniser.clock.now_ns + idle_ns
         odd, moved = self._watch.notes, self._watch.moved
         inputs = {}
-        for name, inbox in self._synchroniser.inboxes.items():
+        for c, (name, inbox) in enumerate(self._synchroniser.inboxes.items()):
             misfit = self._delivered.misfits.get(name) or odd.get(name, "")
-            inputs[name] = self._ledger.camera(name, inbox, bus_ns, misfit, moved.get(name))
+            inputs[name] = self._ledger.camera(name, inbox, bus_ns, misfit, moved.get(name), self._fit.px(c))
         notes = [f"{name}: {status.note}" for name, status in inputs.items() if status.note]
         notes += [f"{name}: {what}" for name, what in self._strangers.items()]
         notes += [f"{undecodable} messages dropped unread, the last one because: {refusal}"] if refusal else []
@@ -172,6 +174,7 @@ class FusionPipeline:
             notes=tuple(note[:500] for note in notes[:64]),
             began_source=self._began[0],
             began_ns=self._began[1],
+            lifter=self._lifter_told(),
         )
 
     @property
@@ -183,6 +186,11 @@ class FusionPipeline:
     def rig(self) -> CameraRig:
         """The calibration as it is believed now."""
         return self._delivered.calibrated
+
+    def _lifter_told(self) -> str:
+        if self._lifter is None:
+            return "off"
+        return f"{self._lifter.runs_on}{f': {self._lifter.why}' if self._lifter.why else ''}"[:1000]
 
     def _speaks_our_skeleton(self, message: Keypoints2D) -> bool:
         """Whether the joints are those that are fused; a camera that sends others is named."""
@@ -200,6 +208,7 @@ class FusionPipeline:
             self._stream_restarts = restarts
             self._crowd.begin_anew()
             self._watch.begin_anew()
+            self._fit.begin_anew()
             self._ledger.begin_anew()
 
     def _set_up(self, rig: CameraRig) -> None:
@@ -225,7 +234,9 @@ class FusionPipeline:
         self._shown = self._crowd.tick(tick.captured_ns, _only(detected, present), present)
         self._shown_ns = tick.captured_ns
         if self._watch.due(tick.captured_ns):
-            self._watch.take(tick.captured_ns, self._delivered, detected, *self._seen())
+            joints_m, velocity_m_s = self._seen()
+            self._fit.take(self._delivered.arrays, detected, joints_m)
+            self._watch.take(tick.captured_ns, self._delivered, detected, joints_m, velocity_m_s)
         frame = tick.completed_by
         queue_ns = frame.stages_ns.get("queue", 0)
         odd = {self._cameras[c]: why for c, why in self._crowd.left_out.items()}

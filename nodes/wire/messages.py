@@ -153,7 +153,8 @@ class CameraInput(Record):
     age_ms: since its last frame arrived. skew_ms: how far its newest frame is behind the newest of all (p50). late:
     frames that came after their tick. rejected: messages refused (`reason → count`). moved_ns: captured_ns of the first
     frame after it was moved, 0 when it was not; moved_deg, moved_mm: by about how much; repaired: whether its pose was
-    estimated anew since, and it is used again.
+    estimated anew since, and it is used again. reprojection_px: median distance of its keypoints from the joints that
+    were fused, projected back, also while it is left out; NaN where it saw nobody yet.
     """
 
     alive: bool = wire(Flag())
@@ -169,6 +170,7 @@ class CameraInput(Record):
     moved_deg: float = wire(Real(), default=0.0)
     moved_mm: float = wire(Real(), default=0.0)
     repaired: bool = wire(Flag(), default=False)
+    reprojection_px: float = wire(Real(), default=float("nan"))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -178,7 +180,8 @@ class FusionHealth(Message):
     fused_until_ns: captured_ns of the last tick, 0 before the first; recorded sources pace themselves by it.
     undecodable: messages dropped because they were not ours, too large or broken, from anybody. began_source, began_ns:
     camera and captured_ns of the first keypoints that this fusion took in, "" and 0 before: a recording is fused again
-    from there on, and two different ones tell that fusion was started again meanwhile.
+    from there on, and two different ones tell that fusion was started again meanwhile. lifter: what it runs on, and
+    why on nothing faster; "off" without one, "" where that is not told.
     """
 
     cameras: dict[str, CameraInput] = wire(Table(Part(CameraInput)))
@@ -191,6 +194,7 @@ class FusionHealth(Message):
     notes: tuple[str, ...] = wire(Sequence(Text(), 64), default=())
     began_source: str = wire(Text(), default="")
     began_ns: int = wire(TIME_NS, default=0)
+    lifter: str = wire(Text(1000), default="")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
