@@ -90,24 +90,35 @@ def load_board(path: str | Path) -> CharucoBoard:
 
     Raises CalibrationError with the file and the key.
     """
-    path = Path(path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise CalibrationError(f"board {path} cannot be read: {error}; {KEYS}") from error
+    return board_of_text(text, f"board {path}")
+
+
+def board_of_text(text: str, what: str = "board") -> CharucoBoard:
+    """The same of the text of a file, which errors call `what`. Raises CalibrationError."""
     try:
-        return _board_of(table)
+        return _board_of(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise CalibrationError(f"{what} cannot be read: {error}; {KEYS}") from error
     except KeyError as error:
-        raise CalibrationError(f"board {path} lacks {error}; {KEYS}") from error
-    except (CalibrationError, TypeError, ValueError) as error:
-        raise CalibrationError(f"board {path}: {error}") from error
+        raise CalibrationError(f"{what} lacks {error}; {KEYS}") from error
+    except (CalibrationError, TypeError, ValueError, OverflowError) as error:
+        raise CalibrationError(f"{what}: {error}") from error
+
+
+def text_of_board(board: CharucoBoard) -> str:
+    """What a file of it says."""
+    return tomli_w.dumps(vars(board))
 
 
 def save_board(board: CharucoBoard, path: str | Path) -> None:
     """Write the board as TOML; atomic."""
     path = Path(path)
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(tomli_w.dumps(vars(board)), encoding="utf-8")
+    temporary.write_text(text_of_board(board), encoding="utf-8")
     temporary.replace(path)
 
 

@@ -18,6 +18,7 @@ from calibration.rig_file import load_rig
 from configs import schema
 from configs.errors import ConfigError
 from configs.load import load_config
+from nodes.calibrating.board_looker import BoardLooker
 from nodes.camera_ledger import CameraLedger
 from nodes.capture import Capture
 from nodes.detect.detector import Detections, Detector
@@ -91,6 +92,7 @@ class CameraNode:
         self._preview = PreviewMaker(options.camera, options.config.preview)
         self._capture: Capture | None = None
         self._video = CameraVideo(options.camera, options.video_folder, options.config.recording, options.hub_outer)
+        self._looker = BoardLooker(options.camera, options.hub_outer)
         self._feedback = Feedback(options.camera, options.hub_outer) if options.config.detector.feedback else None
         self._health_due_ns = 0
         self._sent = 0
@@ -105,7 +107,7 @@ class CameraNode:
         self._capture = Capture(
             lambda: open_source(name, source, rig, start_ns),
             lossless=lossless,
-            on_frame=self._video.take_frame,
+            on_frame=self._take_frame,
         )
         try:
             self._work_off(self._capture, follower)
@@ -116,9 +118,15 @@ class CameraNode:
         finally:
             self._video.close()
             self._capture.close()
+            self._looker.close()
             for inbox in (follower, self._feedback):
                 if inbox:
                     inbox.close()
+
+    def _take_frame(self, frame: Frame) -> None:
+        """Every frame that is read, on the capture's thread."""
+        self._video.take_frame(frame)
+        self._looker.offer(frame)
 
     def _work_off(self, capture: Capture, follower: FusionFollower | None) -> None:
         """Handle frames until the source has ended and all of its frames are taken."""
@@ -133,6 +141,8 @@ class CameraNode:
                 self._handle(frame)
             elif has_ended:
                 return
+            for seen in self._looker.follow():
+                self._publisher.send(seen)
             self._say_health()
 
     def _begin(self) -> int:
@@ -232,8 +242,10 @@ def _parse(arguments: list[str] | None) -> Options:
         help="where videos of recordings go (default: the configuration's recording.folder)",
     )
     parser.add_argument("--keypoints-only", action="store_true", help="nothing fuses what this camera sends")
+    parser.add_argument("--preview", action="store_true", help="as `preview: enabled: true`")
     given = parser.parse_args(arguments)
     config = load_config(given.config, keypoints_only=given.keypoints_only)
+    config = config.previewing() if given.preview else config
     if given.camera not in config.cameras:
         raise ConfigError(f"{given.config}: no camera {given.camera!r}; it has {', '.join(config.cameras)}")
     start_ns = given.start_ns if given.start_ns is not None else time.time_ns()

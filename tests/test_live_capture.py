@@ -15,7 +15,7 @@ from calibration.sightings import CameraSightings
 from calibration.synthetic import ring_rig
 from configs.errors import ConfigError
 from nodes.calibrating import live_capture
-from nodes.calibrating.board_finder import Found
+from nodes.calibrating.found import Found
 from nodes.calibrating.live_capture import captured, openers_of, table_of
 from nodes.calibrating.live_progress import USEFUL_TOGETHER, Tally, tilt_of
 from nodes.sources.source import SourceError

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
 from nodes.calibrating.corner_fit import TEXTURE_PX, Fitted, Pattern, fit_corners, pattern_of
+from nodes.calibrating.found import Found
 from nodes.sources.virtual.board_texture import aruco_board
 
 Array = npt.NDArray[np.float64]
@@ -34,18 +35,6 @@ READINGS = 3  # of one picture, when the markers that agree most are misread one
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """corners_px: (K, 2), NaN where absent; of the picture as it is. mirrored: seen through the board, from behind."""
-
-    corners_px: Array
-    mirrored: bool
-
-    @property
-    def count(self) -> int:
-        return int(np.isfinite(self.corners_px).all(-1).sum())
-
-
-@dataclass(frozen=True, eq=False)
 class _Known:
     """Places on the board (N, 2), in squares, with their pixels (N, 2) and weights (N,)."""
 
@@ -61,7 +50,7 @@ class BoardFinder:
     """Finds one board. Raises CalibrationError when its markers are of no dictionary, or of one that is too small."""
 
     def __init__(self, board: CharucoBoard) -> None:
-        if not hasattr(cv2.aruco, board.dictionary):
+        if not (board.dictionary.startswith("DICT_") and hasattr(cv2.aruco, board.dictionary)):
             raise CalibrationError(
                 f"OpenCV has no dictionary {board.dictionary!r}; DICT_4X4_1000 and DICT_5X5_250 are usual ones"
             )

@@ -15,9 +15,10 @@ import numpy as np
 from calibration.board import CharucoBoard
 from calibration.errors import CalibrationError
 from calibration.sightings import CameraSightings
-from nodes.calibrating.board_finder import BoardFinder, Found
+from nodes.calibrating.board_finder import BoardFinder
 from nodes.calibrating.board_input_reels import Reel, Shown, VideoReel, reels_of
 from nodes.calibrating.board_input_times import FrameTimes, times_beside
+from nodes.calibrating.found import Found
 
 MOST_FRAMES = 2000  # of one camera; of longer recordings every second, third, … instant is looked at
 SAME_LENGTH = 0.02  # clips of so nearly one length, and as many frames, have the same time stamps

@@ -24,7 +24,8 @@ from calibration.sightings import CameraSightings
 from configs import schema
 from configs.errors import ConfigError
 from configs.load import explain
-from nodes.calibrating.board_finder import BoardFinder, Found
+from nodes.calibrating.board_finder import BoardFinder
+from nodes.calibrating.found import Found
 from nodes.calibrating.live_progress import Tally
 from nodes.capture import Capture
 from nodes.sources.opening import open_source

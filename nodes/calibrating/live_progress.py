@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from nodes.calibrating.board_finder import Found
+from nodes.calibrating.found import Found
 
 Array = npt.NDArray[np.float64]
 

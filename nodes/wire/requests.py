@@ -64,6 +64,8 @@ class PlayState(Message):
 
 
 BESIDE = "beside"  # source of the poses of a second result, which a player sends with those of the first
+CALIBRATOR = "calibrator"  # source of the states that cameras obey
+LOOK_PERIOD_NS = 125_000_000  # cameras look for the board in the first picture of each such part of the common time
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
