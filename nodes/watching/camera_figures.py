@@ -12,7 +12,10 @@ POSES_JUDGED = 30  # about a second; a single late frame is no news
 
 @dataclass(frozen=True)
 class CameraStatus:
-    """A line of the table. state: what the camera says of itself, or `silent` when it says nothing any more."""
+    """A line of the table. state: what the camera says of itself, or `silent` when it says nothing any more.
+
+    missing_s: since its last frame, where it should deliver; NaN else. health, input: its own last word, and fusion's.
+    """
 
     name: str
     state: str
@@ -22,6 +25,9 @@ class CameraStatus:
     detect_ms: float
     skew_ms: float
     note: str
+    missing_s: float = NAN
+    health: CameraHealth | None = None
+    input: CameraInput | None = None
 
 
 class CameraFigures:
@@ -34,6 +40,7 @@ class CameraFigures:
         self.name = name
         self.by_hand = by_hand
         self.input: CameraInput | None = None  # what fusion says about it
+        self.frame_ns: int | None = None  # when its last frame came, where somebody listens to frames
         self._left_out: deque[str] = deque(maxlen=POSES_JUDGED)  # why poses did without it; "" when they did not
         self.detect_ms = Samples()  # one median per health message
         self.health: CameraHealth | None = None
@@ -95,7 +102,7 @@ class CameraFigures:
 
     def status(self, now_ns: int, silent_after_ns: int, restarting: bool) -> CameraStatus:
         """The line of the table. restarting: its process crashed and has not spoken since."""
-        silence_ns = now_ns - self._received_ns
+        silence_ns = now_ns - max(self._received_ns, self.frame_ns or 0)
         silent = self.health is not None and not self.ended and silence_ns > silent_after_ns
         unheard = "awaited" if self.by_hand else "starting"
         state = "restarting" if restarting else "silent" if silent else self.health.state if self.health else unheard
@@ -109,7 +116,16 @@ class CameraFigures:
             detect_ms=self.health.detect_ms_p50 if self.health else NAN,
             skew_ms=self.input.skew_ms if self.input and delivers else NAN,
             note=self._note(state, silence_ns),
+            missing_s=self._missing_s(now_ns) if state in ("streaming", "reconnecting", "silent") else NAN,
+            health=self.health,
+            input=self.input,
         )
+
+    def _missing_s(self, now_ns: int) -> float:
+        """Since its last frame; what fusion said of it grows no older while fusion is silent."""
+        if self.frame_ns is not None:
+            return (now_ns - self.frame_ns) * 1e-9
+        return self.input.age_ms * 1e-3 if self.input else NAN
 
     def _note(self, state: str, silence_ns: int) -> str:
         """What is to be said: by the camera itself, and while it delivers also by fusion."""

@@ -12,7 +12,7 @@ import numpy as np
 from nodes.watching.accuracy import Accuracy, Truth
 from nodes.watching.camera_figures import CameraFigures, CameraStatus
 from nodes.watching.figures import Samples, Window
-from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth, Session
+from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D, RecorderHealth, Session
 
 FUSION = "fusion"  # the source of poses; others may speak on the bus under names of their own
 RECORDER = "recorder"
@@ -124,6 +124,8 @@ class Monitor:
         match message:
             case Pose3D() if message.source == FUSION:
                 self._feed_pose(message, received_ns)
+            case Keypoints2D() if message.source in self.cameras:
+                self.cameras[message.source].frame_ns = received_ns
             case CameraHealth() if message.source in self.cameras:
                 self.cameras[message.source].feed(message, received_ns)
                 self.last_heard_ns[message.source] = received_ns
@@ -138,6 +140,11 @@ class Monitor:
                 self.last_heard_ns[RECORDER] = received_ns
             case Session():
                 self.session_start_ns = message.start_ns
+
+    def expect_fusion(self, fuses: bool = True) -> None:
+        """From now on fusion is awaited as at the start; or is not, where nothing fuses any more."""
+        self._fuses, self._fusion = fuses, None
+        self.last_heard_ns.pop(FUSION, None)
 
     def take_cut_recording(self) -> RecorderHealth | None:
         """The last word of a recorder that died recording, once, when its next life is idle."""
