@@ -15,6 +15,7 @@ from nodes.page.asks import Asks
 from nodes.page.opening import open_page
 from nodes.page.part import Part
 from nodes.page.parts import parts_of
+from nodes.page.reporter import Reporter
 from nodes.page.seen import Seen
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, Subscription, every, now_ns
 from nodes.wire.errors import WireError
@@ -37,6 +38,7 @@ class Viewer:
         self._asks = asks
         self._inbox = inbox
         self._publisher = publisher
+        self._reporter = Reporter()
 
     def turn(self, now_ns: int, wall_ns: int, watched: bool) -> None:
         """Once around. now_ns: monotonic. watched: somebody looks at the page; else nothing is drawn."""
@@ -47,6 +49,7 @@ class Viewer:
             self._seen.feed(message, now_ns)
         self._seen.undecodable = self._inbox.undecodable
         self._seen.refusal = self._inbox.last_refusal
+        self._reporter.turn(self._seen, now_ns, wall_ns)
         for ask in self._asks.drain(wall_ns):
             self._publisher.send(ask)
         if watched:

@@ -9,10 +9,11 @@ from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
 from configs.errors import ConfigError
 from configs.schema import Config
+from nodes.page.judged import Judged
 from nodes.sessions.about import config_of, rig_of
 from nodes.sessions.errors import SessionError
+from nodes.watching.events import Told
 from nodes.watching.monitor import FUSION, RECORDER, Monitor
-from nodes.watching.words import Level
 from nodes.wire.bus import DEFAULT_HUB_OUT
 from nodes.wire.messages import (
     About,
@@ -30,21 +31,13 @@ from nodes.wire.requests import BESIDE, CalibrationState, Mark, PlayState, Syste
 MOST_MESSAGES = 200
 
 
-@dataclass(frozen=True)
-class Told:
-    """Something that happened, in plain words. at_ns: wall clock."""
-
-    at_ns: int
-    level: Level
-    words: str
-
-
 @dataclass
 class Seen:
     """Fed with messages; the parts of the page read it. `*_ns` on arrival are monotonic nanoseconds.
 
     pose, beside: the newest of fusion, and of a second result that is played beside. previews, keypoints: the newest
-    of each camera. changed: counts the configurations heard, so that parts build themselves anew.
+    of each camera. changed: counts the configurations heard, so that parts build themselves anew. judged: how all goes,
+    and told: what happened, oldest first; both are kept by `Reporter`, also while nobody looks.
     """
 
     KINDS: ClassVar[tuple[type[Message], ...]] = (
@@ -69,6 +62,8 @@ class Seen:
     play: PlayState | None = None
     system: SystemState | None = None
     arrived_ns: dict[tuple[type[Message], str], int] = field(default_factory=dict)  # of the last one, by source
+    judged: Judged | None = None
+    marks: list[Mark] = field(default_factory=list)  # that nobody was told of yet
     told: deque[Told] = field(default_factory=lambda: deque(maxlen=MOST_MESSAGES))
     held: bool = False  # the picture stands, while the system goes on
     trouble: str = ""  # what keeps the page from knowing more
@@ -98,6 +93,8 @@ class Seen:
                 self.recorder = message
             case CalibrationState():
                 self.calibration = message
+            case Mark():
+                self.marks = [*self.marks, message][-MOST_MESSAGES:]
             case PlayState():
                 self.play = message
             case SystemState():
