@@ -2,9 +2,12 @@
 
 Messages are sent as they were, in their order and at their pace; with --stamps now (default) all their times are moved
 by one span, so that they speak of the present. Fusion judges by the stamps alone, and so makes the same poses of them.
+Whoever asks on the bus (`PlayRequest`) can stop it, and send it to another place; then the span is another one.
 """
 
 import argparse
+import contextlib
+import math
 import signal
 import sys
 import time
@@ -12,25 +15,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nodes.playback import wait_for_start
+from nodes.sessions.beside import Beside
 from nodes.sessions.errors import SessionError
 from nodes.sessions.logged import Logged
-from nodes.sessions.play_options import Play, add_options, play_of
-from nodes.sessions.playing import Flow, Pace, began_with, shifted
+from nodes.sessions.play_head import SILENCE_NS, PlayHead, Stamps
+from nodes.sessions.play_options import FASTEST, SLOWEST, Play, add_options, play_of
+from nodes.sessions.playing import Flow, shifted
 from nodes.sessions.reader import SessionReader
+from nodes.sessions.tape import Came, Tape
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every, now_ns
 from nodes.wire.errors import WireError
-from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
+from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Pose3D
+from nodes.wire.requests import BESIDE, PlayRequest, PlayState
+from nodes.wire.topics import BY_MESSAGE, envelope, prefix
 
-KEYPOINTS_IN: tuple[type[Message], ...] = (Keypoints2D, CameraHealth)
-POSES_OUT: tuple[type[Message], ...] = (Keypoints2D, CameraHealth, FusionHealth, Pose3D)
-BETWEEN_LOOPS_S = 3.0  # longer than fusion bridges: it begins anew
 PAUSE_AT_MAX_S = 0.1
 LEAD_NS = 300_000_000  # for the word to reach everybody; one that was started again is late for the session
 HELD_UP_S = 0.002
+STATE_S = 0.1
+HEALTH_S = 0.5  # while it stands, the cameras' last word is said again: they are not silent
+LEAD_IN_NS = 700_000_000  # before a place that fusion is sent to, so that it knows everybody there
+LONE_LEAD_IN_NS = 1_500_000_000  # ten frames of a single camera are refused before its new stamps are believed
+MOST_STEPS = 1000
+LONGEST_S = 1e9
+TURN_S = 0.02  # of sending, before requests are looked at
 
 
 class Player:
-    """Sends what a session holds."""
+    """Sends what a session holds, as it is asked to."""
 
     def __init__(self, session: SessionReader, play: Play, publisher: Publisher, hub_out: str) -> None:
         self._session = session
@@ -38,8 +50,21 @@ class Player:
         self._publisher = publisher
         self._flow = Flow()
         self._inbox = every(FusionHealth, hub_out=hub_out, source="fusion")
+        self._requests = every(PlayRequest, hub_out=hub_out)
+        self._tape = Tape(session, play)
+        self._beside = Beside(play.beside, session) if play.beside is not None else None
+        self._marks = self._tape.marks()
+        self._head = PlayHead(self._tape.first_ns, 0.0, play.speed)
+        self._stamps = Stamps(play.keeps_stamps, fuses=not play.poses)
+        self._rest: Iterator[Came] = iter(())
+        self._next: Came | None = None
+        self._pose: Logged | None = None  # the last one sent
+        self._healths: dict[str, bytes] = {}  # what cameras last said, as it was sent
         self._ended: set[str] = set()
+        self._last_ns = self._tape.first_ns  # log time of the last message sent
         self._seq = dict.fromkeys(session.cameras, 0)
+        self._state_seq = 0
+        self._said_s = self._repeated_s = float("-inf")
 
     def wait_for_start(self, hub_out: str) -> int:
         """Say that all is ready until the running system names the session's start; that."""
@@ -49,59 +74,211 @@ class Player:
                 self._say(camera, "ready")
             if self._play.poses:
                 self._publisher.send(_silent_fusion())
+            self._publisher.send(self._state(time.monotonic()))
             start_ns = wait_for_start(hub_out)
         return start_ns
 
     def play(self, start_ns: int) -> None:
-        """Play it all, the first message at start_ns; then say that the cameras have ended."""
-        first_ns = self._first_ns()
-        shift_ns = 0 if self._play.keeps_stamps else start_ns - first_ns
-        begin_s = time.monotonic() + max(0.0, (start_ns - now_ns()) * 1e-9)
-        while True:
-            last_ns = self._play_once(first_ns, shift_ns, begin_s)
-            if not self._play.loop:
-                break
-            pause_s = BETWEEN_LOOPS_S / self._play.speed if self._play.speed else PAUSE_AT_MAX_S
-            begin_s = time.monotonic() + pause_s
-            shift_ns += last_ns - first_ns + round(BETWEEN_LOOPS_S * 1e9)
-        for camera in set(self._session.cameras) - self._ended:
-            self._say(camera, "ended")
+        """Play it all, the first message at start_ns; then say that the cameras have ended, and perhaps stay."""
+        self._stamps.begin(self._tape.first_ns, start_ns)
+        self._follow(self._tape.from_start())
+        self._head.move(self._tape.first_ns, time.monotonic() + max(0.0, (start_ns - now_ns()) * 1e-9))
+        while self._next is not None or not self._head.playing or self._goes_on():
+            self._talk()
+            self._rest_until_due()
+            turn_ends_s = time.monotonic() + TURN_S
+            while self._due_s() == 0.0 and time.monotonic() < turn_ends_s:
+                self._send_next()
 
     def close(self) -> None:
         self._inbox.close()
+        self._requests.close()
+        if self._beside is not None:
+            self._beside.close()
 
-    def _play_once(self, first_ns: int, shift_ns: int, begin_s: float) -> int:
-        """Log time of the last message."""
-        last_ns, pace = first_ns, Pace()
-        for logged in self._records():
-            last_ns = logged.log_ns
-            if self._play.speed is not None:
-                after_s = (pace.came_ns(logged) - first_ns) * 1e-9 / self._play.speed
-                time.sleep(max(0.0, begin_s + after_s - time.monotonic()))
-            try:
-                data = shifted(logged, shift_ns)
-            except WireError:
-                continue
-            self._wait_for_fusion(logged)
-            if logged.kind is CameraHealth:
-                self._note_end(logged)
-            self._publisher.send_bytes(logged.topic.encode() + b"\0" + data)
-        return last_ns
+    def _follow(self, rest: Iterator[Came]) -> None:
+        """These come next."""
+        self._rest = rest
+        self._next = next(rest, None)
 
-    def _records(self) -> Iterator[Logged]:
-        """What is played: from the message on that fusion began with, if it is known and the start is played."""
-        play = self._play
-        kinds = POSES_OUT if play.poses else KEYPOINTS_IN
-        records = self._session.logged(*kinds, from_s=play.from_s, to_s=play.to_s)
-        if play.poses or play.from_s is not None:
-            return records
-        return began_with(self._session, records)
+    def _due_s(self) -> float | None:
+        """How long until the next message is due; None: not before somebody asks for it."""
+        return None if self._next is None else self._head.wait_s(self._next.at_ns, time.monotonic())
 
-    def _first_ns(self) -> int:
-        first = next(self._records(), None)
-        if first is None:
-            raise SessionError(f"{self._session.path}: there is nothing to play in it, or between --from and --to")
-        return first.log_ns
+    def _rest_until_due(self) -> None:
+        """Wait for the next message, or for a request, or until it is time to say something."""
+        due_s = self._due_s()
+        wait_s = max(0.0, min(STATE_S if due_s is None else due_s, self._said_s + STATE_S - time.monotonic()))
+        self._obey(int(1000 * wait_s))
+        due_s = self._due_s()
+        if due_s is not None and due_s < 0.001:  # finer than a socket waits
+            time.sleep(due_s)
+
+    def _send_next(self) -> None:
+        """The next message, late or not; the one behind it is the next."""
+        assert self._next is not None
+        came = self._next
+        self._send(came.logged)
+        self._last_ns = came.logged.log_ns
+        if self._head.speed is None and self._head.playing:
+            self._head.at_ns = came.at_ns
+        self._next = next(self._rest, None)
+
+    def _send(self, logged: Logged) -> None:
+        try:
+            data = shifted(logged, self._stamps.shift_ns)
+        except WireError:
+            return
+        self._wait_for_fusion(logged)
+        sealed = logged.topic.encode() + b"\0" + data
+        if logged.kind is CameraHealth:
+            self._note_end(logged)
+        if logged.kind in (CameraHealth, FusionHealth):
+            self._healths[logged.topic] = sealed
+        self._publisher.send_bytes(sealed)
+        self._stamps.sent(logged.publish_ns)
+        if logged.kind is Pose3D:
+            self._pose = logged
+            self._send_beside(logged)
+
+    def _send_beside(self, logged: Logged) -> None:
+        """What the second result has at the instant of a pose."""
+        if self._beside is None:
+            return
+        with contextlib.suppress(WireError):
+            near = self._beside.near(logged.message().captured_ns)
+            if near is not None:
+                data = shifted(near, self._stamps.shift_ns, BESIDE)
+                self._publisher.send_bytes(prefix(Pose3D, BESIDE) + data)
+
+    def _goes_on(self) -> bool:
+        """What becomes of the end: False when that was all."""
+        if self._play.loop:
+            first_ns, speed = self._tape.first_ns, self._head.speed
+            pause_s = SILENCE_NS * 1e-9 / speed if speed else PAUSE_AT_MAX_S
+            self._stamps.shift_ns += self._last_ns - first_ns + SILENCE_NS
+            self._head.move(first_ns, time.monotonic() + pause_s)
+            self._follow(self._tape.from_start())
+            return True
+        for camera in set(self._session.cameras) - self._ended:
+            self._say(camera, "ended")
+        if self._play.stays:
+            self._head.pause(time.monotonic())
+            self._head.at_ns = self._tape.to_ns
+        return self._play.stays
+
+    def _obey(self, timeout_ms: int) -> None:
+        """Do what was asked for; of several places only the last."""
+        asked: list[PlayRequest] = []
+        request = self._requests.receive(timeout_ms)
+        while request is not None:
+            asked = [other for other in asked if not other.action == request.action == "seek"]
+            asked.append(request)
+            request = self._requests.receive(0)
+        for request in asked:
+            self._do(request, time.monotonic())
+            self._said_s = float("-inf")
+
+    def _do(self, request: PlayRequest, now_s: float) -> None:
+        value = request.value
+        if request.action == "play":
+            if self._next is None:
+                self._jump(self._tape.first_ns)
+            self._head.go(time.monotonic())
+        elif request.action == "pause":
+            self._head.pause(now_s)
+        elif not math.isfinite(value):
+            return
+        elif request.action == "seek":
+            self._jump(self._session.start_ns + round(min(max(value, 0.0), LONGEST_S) * 1e9))
+        elif request.action == "step":
+            self._head.pause(now_s)
+            self._step(round(min(max(value, -MOST_STEPS), MOST_STEPS)))
+        else:
+            self._head.set_speed(min(max(value, SLOWEST), FASTEST), now_s)
+
+    def _jump(self, at_ns: int) -> None:
+        """Go on from another moment. What was there is shown at once, also while the head stands."""
+        at_ns = min(max(at_ns, self._tape.from_ns), self._tape.to_ns)
+        self._ended.clear()
+        if self._play.poses:
+            self._show(*self._tape.at(at_ns), at_ns)
+            return
+        lead_in_ns = LEAD_IN_NS if len(self._session.cameras) > 1 else LONE_LEAD_IN_NS
+        begin_ns = at_ns - lead_in_ns
+        self._follow(self._tape.from_start() if begin_ns <= self._tape.first_ns else self._tape.behind(begin_ns))
+        if self._next is not None:
+            self._stamps.jump(at_ns, self._next.logged.publish_ns, now_ns())
+        self._head.move(max(at_ns, self._tape.first_ns), time.monotonic())
+
+    def _show(self, newest: list[Logged], rest: Iterator[Came], at_ns: int) -> None:
+        """These messages are those of a moment; the rest comes behind them."""
+        self._pose = None
+        if newest:
+            self._stamps.jump(at_ns, max(logged.publish_ns for logged in newest), now_ns())
+        for logged in newest:
+            self._send(logged)
+        self._follow(rest)
+        if not newest and self._next is not None:
+            self._stamps.jump(at_ns, self._next.logged.publish_ns, now_ns())
+        self._head.move(at_ns, time.monotonic())
+
+    def _step(self, ticks: int) -> None:
+        """Some ticks on or, negative, back."""
+        if not self._play.poses:
+            way_ns = round(ticks * 1e9 / self._session.config().fusion.synchroniser.rate_hz)
+            if ticks < 0:
+                self._jump(self._head.at_ns + way_ns)
+            else:
+                self._head.at_ns = min(self._head.at_ns + way_ns, self._tape.to_ns)
+        elif ticks < 0:
+            pose = self._tape.pose_before(self._pose, self._head.at_ns, -ticks)
+            if pose is None:
+                self._jump(self._tape.from_ns)
+            else:
+                self._show(*self._tape.at_pose(pose), self._tape.came_ns(pose))
+        else:
+            self._send_poses(ticks)
+
+    def _send_poses(self, count: int) -> None:
+        """All messages up to the pose so many further on."""
+        while count > 0 and self._next is not None:
+            came = self._next
+            self._send_next()
+            count -= came.logged.kind is Pose3D
+            self._head.at_ns = max(self._head.at_ns, came.at_ns)
+
+    def _talk(self) -> None:
+        """Say where it is; while it stands, also what the cameras said last, so that they do not seem lost."""
+        now_s = time.monotonic()
+        if now_s - self._said_s >= STATE_S:
+            self._said_s = now_s
+            self._publisher.send(self._state(now_s))
+        if not self._head.playing and now_s - self._repeated_s >= HEALTH_S:
+            self._repeated_s = now_s
+            for sealed in self._healths.values():
+                self._publisher.send_bytes(sealed)
+
+    def _state(self, now_s: float) -> PlayState:
+        start_ns, end_ns = self._session.start_ns, self._session.end_ns
+        self._state_seq += 1
+        speed = self._head.speed
+        return PlayState(
+            captured_ns=now_ns(),
+            published_ns=0,
+            source="replay",
+            seq=self._state_seq,
+            path=str(self._session.path)[-1000:],
+            position_s=min(self._head.position_ns(now_s), end_ns) * 1e-9 - start_ns * 1e-9,
+            duration_s=(end_ns - start_ns) * 1e-9,
+            speed=float("nan") if speed is None else speed,
+            playing=self._head.playing,
+            shift_ns=self._stamps.shift_ns,
+            fuses=not self._play.poses,
+            beside=str(self._play.beside or "")[-1000:],
+            marks=self._marks,
+            note=self._beside.note if self._beside is not None else "",
+        )
 
     def _wait_for_fusion(self, logged: Logged) -> None:
         """What fusion has not taken in yet waits in queues, and these overflow."""
@@ -130,7 +307,8 @@ class Player:
 
     def _say(self, camera: str, state: str) -> None:
         seq = self._seq.get(camera, 0)
-        self._publisher.send(CameraHealth(captured_ns=now_ns(), published_ns=0, source=camera, seq=seq, state=state))
+        health = CameraHealth(captured_ns=now_ns(), published_ns=0, source=camera, seq=seq, state=state)
+        self._healths[f"{BY_MESSAGE[CameraHealth].name}/{camera}"] = envelope(self._publisher.send(health))
 
 
 def main(arguments: list[str] | None = None) -> int:

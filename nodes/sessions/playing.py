@@ -51,11 +51,16 @@ class Pace:
         return max(logged.publish_ns + least_ns, logged.log_ns - RECORDER_TURN_NS)
 
 
-def shifted(logged: Logged, shift_ns: int) -> bytes:
-    """A message with all its times moved, and nothing else changed. Raises WireError when it is none."""
-    if shift_ns == 0:
+def shifted(logged: Logged, shift_ns: int, source: str | None = None) -> bytes:
+    """A message with all its times moved, and nothing else changed. Raises WireError when it is none.
+
+    source: it is said to come from there.
+    """
+    if shift_ns == 0 and source is None:
         return logged.data
     raw = unpack(logged.data)
+    if source is not None:
+        raw["source"] = source
     kind: Any = logged.kind
     for name in _times(kind):
         if raw.get(name, 0) != 0:  # 0 says: never

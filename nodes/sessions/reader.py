@@ -131,12 +131,15 @@ class SessionReader:
         from_ns = None if from_s is None else self.start_ns + round(from_s * 1e9)
         to_ns = None if to_s is None else self.start_ns + round(to_s * 1e9)
         names = {BY_MESSAGE[kind].name for kind in kinds} or set(BY_NAME)
+        others = {n for n, channel in self._found.channels.items() if channel.topic.partition("/")[0] not in names}
         chunks = self._found.chunks[0 if from_ns is None else bisect_left(self._ends_ns, from_ns) :]
         for index in reversed(chunks) if reverse else chunks:
             if to_ns is not None and index.message_start_time >= to_ns:
                 if reverse:
                     continue
                 return
+            if index.message_index_offsets and others.issuperset(index.message_index_offsets):
+                continue  # so that marks in an hour are found at once
             records = self._records(index, names)
             for record in reversed(records) if reverse else records:
                 if (from_ns is None or record.log_ns >= from_ns) and (to_ns is None or record.log_ns < to_ns):
