@@ -75,7 +75,7 @@ def from_board(
     x = T_world_board[:3, 0] if width_m >= height_m else T_world_board[:3, 1]
     middle = np.zeros(3) if at_corner else np.array([width_m / 2, height_m / 2, 0.0])
     origin = rigid.transform(T_world_board, middle) - thickness_m * z
-    return _frame(origin, x, z)
+    return frame_at(origin, x, z)
 
 
 def from_points(rig: CameraRig, origin_m: Array, on_x_m: Array, on_floor_m: Array) -> Array:
@@ -96,7 +96,7 @@ def from_points(rig: CameraRig, origin_m: Array, on_x_m: Array, on_floor_m: Arra
             f"the three points lie on a line, to {angle_deg:.1f} degrees: pick the third well off the x axis"
         )
     z = _above(rig, across / np.linalg.norm(across), origin_m, "the points cannot lie on the floor")
-    return _frame(origin_m, x, z)
+    return frame_at(origin_m, x, z)
 
 
 def level_of(rig: CameraRig) -> Level:
@@ -177,7 +177,7 @@ def from_up(rig: CameraRig, up: Array, camera: str, height_m: float) -> Array:
         raise CalibrationError(
             f"the cameras look at a place right below {camera!r}, which gives no direction: name another camera"
         )
-    return _frame(origin, towards, up)
+    return frame_at(origin, towards, up)
 
 
 def towards(rig: CameraRig, T_new_old: Array, camera: str) -> Array:
@@ -272,8 +272,8 @@ def _above(rig: CameraRig, z: Array, floor_m: Array, otherwise: str) -> Array:
     return sign * z
 
 
-def _frame(origin_m: Array, x: Array, z: Array) -> Array:
-    """T_new_old of a frame with this origin, z, and x as near to the given one as z lets."""
+def frame_at(origin_m: Array, x: Array, z: Array) -> Array:
+    """T_new_old (4, 4) of a frame with this origin (3,), z, and x as near to the given one as z lets."""
     z = z / np.linalg.norm(z)
     x = x - (x @ z) * z
     x = x / np.linalg.norm(x)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from calibration.board import load_board
+from calibration.board import CharucoBoard, load_board
 from calibration.errors import CalibrationError
 from calibration.instants import together
 from calibration.measure import triangulated
@@ -121,9 +121,16 @@ def _by_board(rig: CameraRig, task: WorldTask, progress: Progress) -> F64:
     if task.at_s is not None:
         begin_s = min((float(each.captured_s[0]) for each in per_camera if len(each.captured_s)), default=np.nan)
         seen = at_moment(seen, begin_s, task.at_s)
+    return by_lying_board(rig, board, seen, thickness_m=task.thickness_m, at_corner=task.at_corner)
+
+
+def by_lying_board(
+    rig: CameraRig, board: CharucoBoard, seen: BoardSightings, *, thickness_m: float = 0.0, at_corner: bool = False
+) -> F64:
+    """T_new_old (4, 4) by a board that lies on the floor in all of `seen`. Raises CalibrationError."""
     seeing, seen, _ = of_both(rig, seen, fewest=1)
     pose = lying_board(_with(rig, seeing), board, seen)
-    return from_board(rig, board, pose, thickness_m=task.thickness_m, at_corner=task.at_corner)
+    return from_board(rig, board, pose, thickness_m=thickness_m, at_corner=at_corner)
 
 
 def _with(rig: CameraRig, seeing: CameraRig) -> CameraRig:
