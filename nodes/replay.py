@@ -36,6 +36,7 @@ STATE_S = 0.1
 HEALTH_S = 0.5  # while it stands, the cameras' last word is said again: they are not silent
 LEAD_IN_NS = 700_000_000  # before a place that fusion is sent to, so that it knows everybody there
 LONE_LEAD_IN_NS = 1_500_000_000  # ten frames of a single camera are refused before its new stamps are believed
+LATE_NS = 200_000_000  # a camera slower than that is not waited for when ticks are stepped
 MOST_STEPS = 1000
 LONGEST_S = 1e9
 TURN_S = 0.02  # of sending, before requests are looked at
@@ -54,12 +55,14 @@ class Player:
         self._tape = Tape(session, play)
         self._beside = Beside(play.beside, session) if play.beside is not None else None
         self._marks = self._tape.marks()
+        self._tick_ns = round(1e9 / session.config().fusion.synchroniser.rate_hz) if not play.poses else 0
         self._head = PlayHead(self._tape.first_ns, 0.0, play.speed)
         self._stamps = Stamps(play.keeps_stamps, fuses=not play.poses)
         self._rest: Iterator[Came] = iter(())
         self._next: Came | None = None
         self._pose: Logged | None = None  # the last one sent
         self._healths: dict[str, bytes] = {}  # what cameras last said, as it was sent
+        self._frame_ns: dict[str, int] = {}  # by camera: when its last frame came
         self._ended: set[str] = set()
         self._last_ns = self._tape.first_ns  # log time of the last message sent
         self._seq = dict.fromkeys(session.cameras, 0)
@@ -120,6 +123,8 @@ class Player:
         came = self._next
         self._send(came.logged)
         self._last_ns = came.logged.log_ns
+        if came.logged.kind is Keypoints2D:
+            self._frame_ns[came.logged.source] = came.at_ns
         if self._head.speed is None and self._head.playing:
             self._head.at_ns = came.at_ns
         self._next = next(self._rest, None)
@@ -226,11 +231,10 @@ class Player:
     def _step(self, ticks: int) -> None:
         """Some ticks on or, negative, back."""
         if not self._play.poses:
-            way_ns = round(ticks * 1e9 / self._session.config().fusion.synchroniser.rate_hz)
             if ticks < 0:
-                self._jump(self._head.at_ns + way_ns)
-            else:
-                self._head.at_ns = min(self._head.at_ns + way_ns, self._tape.to_ns)
+                self._jump(self._head.at_ns + ticks * self._tick_ns)
+            for _ in range(ticks):
+                self._send_tick()
         elif ticks < 0:
             pose = self._tape.pose_before(self._pose, self._head.at_ns, -ticks)
             if pose is None:
@@ -239,6 +243,19 @@ class Player:
                 self._show(*self._tape.at_pose(pose), self._tape.came_ns(pose))
         else:
             self._send_poses(ticks)
+
+    def _send_tick(self) -> None:
+        """What fusion makes a tick of: a frame of every camera that speaks, and all that came meanwhile."""
+        until_ns = self._head.at_ns + self._tick_ns
+        lacking = {camera for camera, at_ns in self._frame_ns.items() if self._head.at_ns - at_ns < LATE_NS}
+        reached_ns = until_ns
+        while self._next is not None and self._next.at_ns <= until_ns + (LATE_NS if lacking else 0):
+            came = self._next
+            if came.logged.kind is Keypoints2D:
+                lacking.discard(came.logged.source)
+            self._send_next()
+            reached_ns = max(reached_ns, came.at_ns)
+        self._head.at_ns = min(reached_ns, self._tape.to_ns)
 
     def _send_poses(self, count: int) -> None:
         """All messages up to the pose so many further on."""
