@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from nodes.commands import calibrate, compare, doctor, export, import_, live, plot, record, recover, reprocess
+from nodes.commands import calibrate, compare, doctor, export, import_, live, mark, plot, record, recover, reprocess
 from nodes.commands.ending import INTERRUPTED, terminated_as_interrupted
 from nodes.system.process_table import Row, Setup
 
@@ -29,9 +29,23 @@ def _repairing_fusion(setup: Setup, camera: str) -> list[str]:
     return [*_fusion(setup, camera), *(["--self-repair"] if setup.self_repair else [])]
 
 
+def _viewer(setup: Setup, _: str) -> list[str]:
+    host, port = setup.page
+    return ["--host", host, "--port", str(port), *_reached(setup)]
+
+
+def _calibrator(setup: Setup, camera: str) -> list[str]:
+    return [*_fusion(setup, camera), *(["--keypoints-only"] if setup.keypoints_only else [])]
+
+
+def _shows_a_page(setup: Setup, _: str) -> bool:
+    return not setup.headless
+
+
 def _camera(setup: Setup, camera: str) -> list[str]:
     folder = setup.recordings if setup.record is None else setup.record.parent
-    return ["--camera", camera, "--wait-for-start", "--video-folder", str(folder), *_fusion(setup, camera)]
+    preview = ["--preview"] if setup.preview else []
+    return ["--camera", camera, "--wait-for-start", "--video-folder", str(folder), *preview, *_fusion(setup, camera)]
 
 
 def _replay(setup: Setup, _: str) -> list[str]:
@@ -43,13 +57,15 @@ def _reached(setup: Setup) -> list[str]:
     return ["--hub", inner, "--hub-outer", outer]
 
 
-# What runs. A row: name, module, arguments, when it is wanted (default: always), and whether it is for what the others
-# say. `{camera}`: once for each camera. The first row is started first and stopped last.
+# What runs. A row: name, module, arguments, when it is wanted (default: always), whether it is for what the others say,
+# and whether they can do without it. `{camera}`: once for each camera. The first row is started first and stopped last.
 TABLE = (
     Row("hub", "nodes.hub", _hub, listens=True),
     Row("recorder", "nodes.recorder", _recorder, listens=True),
     Row("fusion", "nodes.fusion", _repairing_fusion),
     Row("{camera}", "nodes.camera", _camera, lambda setup, camera: camera not in setup.by_hand),
+    Row("calibrator", "nodes.calibrator", _calibrator, _shows_a_page, aside=True),
+    Row("viewer", "nodes.viewer", _viewer, _shows_a_page, aside=True),
 )
 
 # The same for `replay`: the recording speaks in place of the cameras, or of fusion, too.
@@ -57,11 +73,13 @@ REPLAY_TABLE = (
     Row("hub", "nodes.hub", _hub, listens=True),
     Row("fusion", "nodes.fusion", _fusion, lambda setup, _: "--poses" not in setup.play),
     Row("replay", "nodes.replay", _replay),
+    Row("viewer", "nodes.viewer", _viewer, _shows_a_page, aside=True),
 )
 
 EXAMPLES = """\
 examples:
-  python run_system.py                                        the demo: four rendered cameras, no hardware
+  python run_system.py                                        the demo: four rendered cameras, no hardware; open the
+                                                              page whose address it prints
   python run_system.py demo --headless --seconds 20 --summary s.json
   python run_system.py calibrate rig --config my.yaml --board board.toml --out rig.toml     where your cameras stand
   python run_system.py doctor --config my.yaml                what is missing on this machine
@@ -72,7 +90,7 @@ examples:
 
 Ctrl-C stops everything in order; a second Ctrl-C hurries. Your own program reads the 3D stream with
   from nodes.wire.client import PoseClient
-docs/running.md explains the table and every message, docs/sessions.md recordings, docs/summary.md the JSON."""
+docs/running.md explains the table and every message, docs/page.md the page, docs/sessions.md recordings."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -101,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add(commands)
     record.add(commands)
     live.add_replay(commands, REPLAY_TABLE)
-    for module in (reprocess, compare, plot, export, import_, recover):
+    for module in (mark, reprocess, compare, plot, export, import_, recover):
         module.add(commands)
     return parser
 

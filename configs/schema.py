@@ -294,6 +294,10 @@ class Config(Section):
         drift = self.fusion.drift.model_copy(update={"self_repair": True})
         return self.model_copy(update={"fusion": self.fusion.model_copy(update={"drift": drift})})
 
+    def previewing(self) -> "Config":
+        """The same with `preview: enabled: true`."""
+        return self.model_copy(update={"preview": self.preview.model_copy(update={"enabled": True})})
+
     def model_post_init(self, context: Any) -> None:
         """What no section sees by itself."""
         if self.calibration is None:

@@ -32,6 +32,7 @@ class System:
     port: int
     log: Path
     bus: Subscription[Message]
+    page_port: int | None = None
     heard: list[tuple[int, Message]] = field(default_factory=list)
 
     def node(self, camera_or_module: str) -> psutil.Process:
@@ -72,11 +73,14 @@ class System:
 
 
 @contextlib.contextmanager
-def running(tmp_path: Path, *arguments: str, terminal: bool = False) -> Iterator[System]:
-    """`run_system.py ARGUMENTS` on free ports. terminal: inside a pseudo-terminal whose keyboard is its stdin."""
+def running(tmp_path: Path, *arguments: str, terminal: bool = False, page: bool = False) -> Iterator[System]:
+    """`run_system.py ARGUMENTS` on free ports. terminal: inside a pseudo-terminal whose keyboard is its stdin. page:
+    with the live page, at a free port."""
     compile_kernels(print)  # on a fresh machine; every test is as patient as with compiled ones
     port = free_port_pair()
-    command = [sys.executable, RUN_SYSTEM, *arguments, "--hub-port", str(port)]
+    page_port = free_port_pair() if page else None
+    shown = ["--headless"] if page_port is None else ["--page-port", str(page_port)]
+    command = [sys.executable, RUN_SYSTEM, *arguments, *shown, "--hub-port", str(port)]
     if terminal:
         command = [sys.executable, "-c", f"import pty, sys; sys.exit(pty.spawn({command!r}) >> 8)"]
     log = tmp_path / "log.txt"
@@ -87,7 +91,7 @@ def running(tmp_path: Path, *arguments: str, terminal: bool = False) -> Iterator
     bus: Subscription[Message] = every(
         Keypoints2D, Pose3D, CameraHealth, FusionHealth, hub_out=f"tcp://127.0.0.1:{port + 1}"
     )
-    system = System(process, port, log, bus)
+    system = System(process, port, log, bus, page_port=page_port)
     family = [psutil.Process(process.pid)]
     try:
         yield system

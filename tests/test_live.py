@@ -11,10 +11,14 @@ import psutil
 import pytest
 
 from benchmarks.ports import free_port_pair
+from configs.load import load_config
+from nodes.commands.live import demo_config
+from nodes.sessions.about import about_of
 from nodes.system import live as live_module
 from nodes.system import restart
 from nodes.system.live import LiveRun
 from nodes.system.process_table import Process
+from nodes.system.steering import Steering
 from nodes.watching.monitor import Monitor, Status
 
 
@@ -40,6 +44,12 @@ class Paper:
         self._when_shown(status)
 
 
+def steering() -> Steering:
+    """Of a system whose settings nobody changes."""
+    config = load_config(demo_config())
+    return Steering(config, about_of(config, config.calibration), demo_config(), None)
+
+
 def live(seconds: float | None = None, fusion: str = "steady", by_hand: str = "", **cameras: str) -> LiveRun:
     """A run of a real hub, a stand-in fusion and stand-in cameras `name=behaviour`; by_hand: one not to be started."""
     port = free_port_pair()
@@ -53,7 +63,7 @@ def live(seconds: float | None = None, fusion: str = "steady", by_hand: str = ""
             for name, how in cameras.items()
         ),
     ]
-    return LiveRun(processes, Monitor(tuple(cameras), by_hand={by_hand}), (hub_in, hub_out), seconds)
+    return LiveRun(processes, Monitor(tuple(cameras), by_hand={by_hand}), (hub_in, hub_out), seconds, steering())
 
 
 @pytest.fixture(autouse=True)

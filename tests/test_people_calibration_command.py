@@ -159,7 +159,7 @@ def test_keypoints_are_recorded_without_calibration_and_fusion(tmp_path):
     config.write_text(f"cameras:\n{cameras}\n")
     out = tmp_path / "walk.mcap"
     with running(tmp_path, "live", "--config", str(config), "--keypoints-only", "--record", str(out),
-                 "--headless", "--seconds", "4") as system:  # fmt: skip
+                 "--seconds", "4") as system:  # fmt: skip
         system.process.wait(60)
         assert all_gone([])
         log = system.log.read_text()

@@ -208,7 +208,7 @@ def kill_in_the_middle(system: System, *nodes: str) -> list[Pose3D]:
 
 @pytest.mark.slow
 def test_kill_9_of_a_camera_in_a_lossless_run_costs_no_tick(tmp_path):
-    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
         poses = kill_in_the_middle(system, "left")
     times = [(pose.captured_ns - poses[-1].captured_ns) // FRAME_NS for pose in poses]
     assert times == list(range(times[0], 1)), "every tick once, in order"
@@ -218,7 +218,7 @@ def test_kill_9_of_a_camera_in_a_lossless_run_costs_no_tick(tmp_path):
 
 @pytest.mark.slow
 def test_kill_9_of_fusion_in_a_lossless_run_costs_what_was_on_its_way(tmp_path):
-    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
         poses = kill_in_the_middle(system, "nodes.fusion")
     times_ns = [pose.captured_ns for pose in poses]
     gaps_ns = [after - before for before, after in itertools.pairwise(times_ns)]
@@ -230,7 +230,7 @@ def test_kill_9_of_fusion_in_a_lossless_run_costs_what_was_on_its_way(tmp_path):
 @pytest.mark.slow
 def test_kill_9_of_fusion_when_one_recording_is_over_already(tmp_path):
     short = write_clip(tmp_path / "short.mp4", frames=15, fps=25)
-    with running(tmp_path, "live", "--config", lossless_config(tmp_path, short), "--headless") as system:
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path, short)) as system:
         poses = kill_in_the_middle(system, "nodes.fusion")
     assert len(poses) > 75, "most of the longer one"
     assert {pose.left_out.get("left") for pose in poses} == {"its recording has ended"}
@@ -238,7 +238,7 @@ def test_kill_9_of_fusion_when_one_recording_is_over_already(tmp_path):
 
 @pytest.mark.slow
 def test_kill_9_of_the_hub_in_a_lossless_run_does_not_end_it(tmp_path):
-    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
         poses = kill_in_the_middle(system, "nodes.hub")
     assert len(poses) > 75, "most of what came after"
     assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD
@@ -246,7 +246,7 @@ def test_kill_9_of_the_hub_in_a_lossless_run_does_not_end_it(tmp_path):
 
 @pytest.mark.slow
 def test_kill_9_of_fusion_and_a_camera_together_in_a_lossless_run(tmp_path):
-    with running(tmp_path, "live", "--config", lossless_config(tmp_path), "--headless") as system:
+    with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
         poses = kill_in_the_middle(system, "nodes.fusion", "left")
     assert len(poses) > 75, "most of what came after"
     assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD

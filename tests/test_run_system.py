@@ -59,7 +59,7 @@ def config_with(tmp_path: Path, **changes: object) -> str:
 @pytest.mark.slow
 def test_demo_runs_measures_itself_leaves_nothing_and_is_fused_again_to_the_last_digit(tmp_path):
     take = tmp_path / "take.mcap"
-    arguments = ("demo", "--headless", "--seconds", "6", "--summary", "s.json", "--record", str(take))
+    arguments = ("demo", "--seconds", "6", "--summary", "s.json", "--record", str(take))
     with running(tmp_path, *arguments) as system:
         system.wait_for(somebody)
         family = system.family()
@@ -75,7 +75,8 @@ def test_demo_runs_measures_itself_leaves_nothing_and_is_fused_again_to_the_last
     told = reprocess_session(take, tmp_path / "again.mcap", Changes(), force=False, progress=lambda _: None)
     assert re.search(r"all \d+ poses are identical to those that were live", told), told
     assert summary["accuracy"]["mpjpe_mm"] < 40  # 17.7 on a quiet machine; a starved one interpolates over wider gaps
-    assert summary["restarts"] == dict.fromkeys(("hub", "recorder", "fusion", "front", "right", "back", "left"), 0)
+    processes = ("hub", "recorder", "fusion", "front", "right", "back", "left", "calibrator", "viewer")
+    assert summary["restarts"] == dict.fromkeys(processes, 0)
     assert 5 < summary["seconds"] < 30
 
 
@@ -97,7 +98,7 @@ def test_ctrl_c_in_a_terminal_leaves_nothing_and_writes_the_summary(tmp_path):
 
 @pytest.mark.slow
 def test_kill_9_of_run_system_leaves_nothing(tmp_path):
-    with running(tmp_path, "demo", "--headless") as system:
+    with running(tmp_path, "demo") as system:
         system.wait_for(somebody)
         family = system.family()
         os.kill(system.process.pid, signal.SIGKILL)
@@ -114,7 +115,7 @@ def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, rec
     def is_back(message: Message) -> bool:
         return isinstance(message, Pose3D) and message.captured_ns > killed_ns and "left" not in message.left_out
 
-    with running(tmp_path, "demo", "--headless") as system:
+    with running(tmp_path, "demo") as system:
         system.wait_for(somebody)
         system.listen(3.0)
         victim = system.node("left")
@@ -138,7 +139,7 @@ def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, rec
 @pytest.mark.slow
 @pytest.mark.parametrize("module", ["nodes.fusion", "nodes.hub"])
 def test_kill_9_of_fusion_or_of_the_hub_and_the_stream_resumes(tmp_path, module):
-    with running(tmp_path, "demo", "--headless") as system:
+    with running(tmp_path, "demo") as system:
         system.wait_for(somebody)
         victim = system.node(module)
         victim.kill()
@@ -161,7 +162,7 @@ def test_recordings_that_do_not_loop_end_the_run_by_themselves(tmp_path):
         for name in ("front", "left")
     }
     config = config_with(tmp_path, cameras=cameras, fusion={"synchroniser": {"deadline_ms": None}})
-    with running(tmp_path, "live", "--config", config, "--headless", "--summary", "s.json") as system:
+    with running(tmp_path, "live", "--config", config, "--summary", "s.json") as system:
         ended = system.wait_for(lambda m: isinstance(m, CameraHealth) and m.state == "ended", patience_s=180)
         assert ended
         assert system.process.wait(60) == 0, system.log.read_text()
@@ -290,7 +291,7 @@ def test_a_camera_that_is_started_by_hand_takes_part_and_nobody_else_starts_it(t
     cameras = yaml.safe_load(Path(config_with(tmp_path)).read_text())["cameras"]
     cameras["left"]["start"] = False
     config = config_with(tmp_path, cameras=cameras)
-    with running(tmp_path, "live", "--config", config, "--headless", "--summary", "s.json") as system:
+    with running(tmp_path, "live", "--config", config, "--summary", "s.json") as system:
         system.wait_for(lambda m: somebody(m) and isinstance(m, Pose3D) and "left" in m.left_out)
         assert not [process for process in system.family() if "left" in process.cmdline()]
         hub = (f"tcp://127.0.0.1:{system.port}", f"tcp://127.0.0.1:{system.port + 1}")

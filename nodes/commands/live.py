@@ -4,19 +4,20 @@ import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodes.sessions.play_options import add_options, play_of
 from nodes.system.doctor_packages import NEEDED
-from nodes.system.process_table import Row, expand, without_fusion
+from nodes.system.process_table import Process, Row, Setup, expand, without_fusion
 
 if TYPE_CHECKING:
     from nodes.system.prepare import Prepared
 
 REPLAY = """\
 Play a recording in place of the cameras: viewers, programs and fusion cannot tell. With --poses fusion stays at home,
-and the poses are those that were recorded."""
+and the poses are those that were recorded. On the live page, time is a slider; with --headless it ends at the end."""
 
 REPLAY_EXAMPLES = """\
 examples:
@@ -24,8 +25,13 @@ examples:
   python run_system.py replay walk.mcap --speed 10 --from 60 --to 90 --loop
   python run_system.py replay walk.mcap --speed max          as fast as fusion goes
   python run_system.py replay walk.mcap --poses              the poses as they were recorded
+  python run_system.py replay walk.mcap --beside better.mcap  and those of a reprocess, one over the other
 
 Stamps are moved to now, as if the cameras stood here; --stamps recorded keeps them. docs/sessions.md says more."""
+
+
+# Of `live`, as `prepare` calls them, too.
+SETTINGS = ("record", "video", "force", "self_repair", "keypoints_only", "preview", "page_port", "headless")
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", table: Sequence[Row]) -> None:
@@ -44,6 +50,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", table: 
             "--self-repair",
             action="store_true",
             help="estimate the pose of a camera that was moved anew, from the people seen, and use it again",
+        )
+        command.add_argument(
+            "--preview",
+            action="store_true",
+            help="small pictures of each camera on the live page, which may show people; as `preview: enabled: true`",
         )
         _add_common(command)
         command.set_defaults(run=lambda options: _live(options, table), keypoints_only=False)
@@ -78,7 +89,15 @@ def demo_config() -> Path:
 
 def _add_common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seconds", type=_positive, help="end so long after the session's start (cameras ready)")
-    command.add_argument("--headless", action="store_true", help="plain lines in place of the table")
+    page = command.add_mutually_exclusive_group()
+    page.add_argument(
+        "--page-port",
+        type=_page_port,
+        metavar="N",
+        help="the live page is at port N (default: the configuration's 8080)",
+    )
+    page.add_argument("--headless", action="store_true", help="without the live page")
+    command.add_argument("--plain", action="store_true", help="plain lines, for logs, in place of the table")
     command.add_argument("--summary", type=Path, metavar="OUT.json", help="write the run's figures at its end")
     command.add_argument(
         "--hub-port",
@@ -92,28 +111,37 @@ def _live(options: argparse.Namespace, table: Sequence[Row]) -> int:
     def prepared() -> "Prepared":
         from nodes.system.prepare import prepare
 
-        recording = (options.record, options.video, options.force)
-        settings = {"self_repair": options.self_repair, "keypoints_only": options.keypoints_only}
-        return prepare(options.config, options.hub_port, options.summary, *recording, **settings)
+        settings = {name: getattr(options, name) for name in SETTINGS}
+        return prepare(options.config, options.hub_port, options.summary, **settings)
 
     return _run(options, table, prepared)
 
 
 def _replay(options: argparse.Namespace, table: Sequence[Row]) -> int:
+    if options.beside is not None and not options.poses:
+        print("--beside: the poses as they were recorded, nothing is fused again", flush=True)
+        options.poses = True
+    options.stays = options.stays or not options.headless
     play = ["--speed", options.speed, "--stamps", options.stamps]
-    play += [f"--{name}" for name in ("poses", "loop") if getattr(options, name)]
-    for name in ("from", "to"):
-        if (value := getattr(options, f"{name}_s")) is not None:
+    play += [f"--{name}" for name, given in _switches(options).items() if given]
+    for name, value in {"from": options.from_s, "to": options.to_s, "beside": options.beside}.items():
+        if value is not None:
             play += [f"--{name}", str(value)]
 
     def prepared() -> "Prepared":
+        from nodes.sessions.beside import check_beside
         from nodes.system.prepare import check_summary, prepare_replay
 
         check_summary(options.summary)
         play_of(options)
-        return prepare_replay(options.session, tuple(play), options.hub_port)
+        check_beside(options.session, options.beside)
+        return prepare_replay(options.session, tuple(play), options.hub_port, options.page_port, options.headless)
 
     return _run(options, table, prepared, tells_latency=options.speed.strip("0.") == "1" and options.stamps == "now")
+
+
+def _switches(options: argparse.Namespace) -> dict[str, bool]:
+    return {"poses": options.poses, "loop": options.loop, "stay": options.stays}
 
 
 def _run(
@@ -127,10 +155,12 @@ def _run(
     from calibration.errors import CalibrationError
     from configs.errors import ConfigError
     from nodes.compiling import compile_kernels
+    from nodes.page.address import told_address
     from nodes.sessions.errors import SessionError
     from nodes.sessions.target import set_aside
     from nodes.system.live import LiveRun
     from nodes.system.status_table import choose_screen
+    from nodes.system.steering import Steering
     from nodes.system.summary import summarise, write_summary
     from nodes.watching.monitor import Monitor
     from nodes.wire.errors import WireError
@@ -148,10 +178,13 @@ def _run(
     processes = expand(without_fusion(table) if setup.keypoints_only else table, setup)
     print("\n".join(str(process) for process in processes), flush=True)
     monitor = Monitor(setup.cameras, prepared.truth, setup.by_hand, tells_latency, fuses=not setup.keypoints_only)
-    run = LiveRun(processes, monitor, prepared.hub, options.seconds, prepared.about, records=setup.record is not None)
+    steering = Steering(prepared.config, prepared.about, setup.config, _fusion_maker(table, setup))
+    run = LiveRun(processes, monitor, prepared.hub, options.seconds, steering, records=setup.record is not None)
     settle = set_aside(setup.record) if setup.record is not None else lambda: None
+    page = "" if setup.headless else told_address(*setup.page)
     try:
-        return run.run(choose_screen(options.headless))
+        with steering:
+            return run.run(choose_screen(options.plain, page))
     finally:  # also after a fault of ours: what was measured until then is kept
         settle()
         if options.summary is not None:
@@ -159,6 +192,25 @@ def _run(
                 write_summary(summarise(monitor, run.seconds, run.restarts), options.summary)
             except OSError as error:
                 print(f"the summary {options.summary} could not be written: {error}", file=sys.stderr)
+
+
+def _fusion_maker(table: Sequence[Row], setup: Setup) -> Callable[[Path], Process] | None:
+    """How fusion is started with another configuration; None where it fuses what a recording says."""
+    if setup.session is not None:
+        return None
+
+    def process(config: Path) -> Process:
+        other = replace(setup, config=config, keypoints_only=False)
+        return next(process for process in expand(table, other) if process.name == "fusion")
+
+    return process
+
+
+def _page_port(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 65536:
+        raise argparse.ArgumentTypeError(f"{text} is no port from 1 to 65535")
+    return value
 
 
 def _hub_port(text: str) -> int:

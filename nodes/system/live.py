@@ -2,37 +2,29 @@
 
 import signal
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from nodes.system.announcer import SOURCE, Announcer, KeptLines
 from nodes.system.process_table import Process
 from nodes.system.restart import FROZEN_NS, frozen
 from nodes.system.status_table import Screen
+from nodes.system.steering import Steering
 from nodes.system.supervisor import Supervisor
 from nodes.watching.monitor import FUSION, RECORDER, Monitor
 from nodes.wire.bus import Publisher, Subscription, every
-from nodes.wire.messages import (
-    About,
-    CameraHealth,
-    FusionHealth,
-    Message,
-    Pose3D,
-    RecorderHealth,
-    RecordRequest,
-    Session,
-)
+from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth
+from nodes.wire.requests import SystemRequest
 
 TURN_S = 0.05
-SESSION_PERIOD_NS = 500_000_000
 SESSION_LEAD_NS = 500_000_000  # time for the word to reach every camera before the first frame is due
-ABOUT_PERIOD_NS = 1_000_000_000
 LONGEST_WAIT_FOR_RECORDER_NS = 15_000_000_000
 LONGEST_PREPARATION_NS = 30_000_000_000  # a camera that is not ready by then joins later
 LONGEST_WAIT_FOR_FUSION_NS = 180_000_000_000  # nothing comes without it, and its first run compiles for a minute
 QUIET_END_NS = 2_000_000_000  # no pose for so long after the last camera ended: that was the last
 MOST_PER_TURN = 1000  # messages; a flood must not keep us from watching
+HEARD = (Pose3D, CameraHealth, FusionHealth, RecorderHealth, SystemRequest)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPLAY = "replay"
 HUB = "hub"  # the row that everybody speaks through; without it and fusion nothing goes on
@@ -63,7 +55,8 @@ class StopSignals:
 class LiveRun:
     """One run of the processes of a table. `seconds`: how long from the session's start; None until stopped.
 
-    about: what recordings of this run explain themselves with. records: nobody shall speak before it is recorded.
+    steering: the settings of this run, which recordings of it explain themselves with. records: nobody shall speak
+    before it is recorded.
     """
 
     def __init__(
@@ -72,7 +65,7 @@ class LiveRun:
         monitor: Monitor,
         hub: tuple[str, str],
         seconds: float | None,
-        about: About | None = None,
+        steering: Steering,
         records: bool = False,
     ) -> None:
         self._processes = processes
@@ -80,12 +73,9 @@ class LiveRun:
         self._hub_in, self._hub_out = hub
         self._limit_s = seconds
         self._begun_ns: int | None = None  # monotonic time of the session's start
-        self._session_said_ns = 0
-        self._session_seq = 0
-        self._about = about
-        self._about_said_ns = 0
+        self._steering = steering
         self._records = records
-        self._note_told = ""
+        self._notes_told = {RECORDER: "", SOURCE: ""}
         self._moved_told: dict[str, bool] = {}
         self._plays = any(process.name == REPLAY for process in processes)
         self.restarts: dict[str, int] = {}
@@ -96,47 +86,52 @@ class LiveRun:
         with (
             StopSignals() as signals,
             screen,
-            every(Pose3D, CameraHealth, FusionHealth, RecorderHealth, hub_out=self._hub_out) as subscription,
+            every(*HEARD, hub_out=self._hub_out) as subscription,
             Publisher(self._hub_in) as bus,
         ):
-            supervisor = Supervisor(self._processes, screen.say)
+            kept = KeptLines(screen)
+            supervisor = Supervisor(self._processes, kept.say)
             try:
-                self._watch(supervisor, screen, subscription, bus, lambda: signals.asked > 0)
+                self._watch(supervisor, kept, subscription, Announcer(bus, self._steering, kept), signals)
             finally:
                 supervisor.stop(signals.hurry)
                 self._listen(subscription)  # what they published while they ended
-                self._tell_of_recording(screen)
+                self._tell_of_recording(kept)
                 for name in self._monitor.moved():
-                    screen.say(FUSION, self._monitor.movement(name))
+                    kept.say(FUSION, self._monitor.movement(name))
                 if told := self._monitor.recorded():
-                    screen.say(RECORDER, told)
+                    kept.say(RECORDER, told)
                 self.restarts = supervisor.restarts
             return 2 if supervisor.refused else 0
 
     def _watch(
         self,
         supervisor: Supervisor,
-        screen: Screen,
+        screen: KeptLines,
         subscription: Subscription[Message],
-        bus: Publisher,
-        stop_asked: Callable[[], bool],
+        announcer: Announcer,
+        signals: StopSignals,
     ) -> None:
         began_ns = time.monotonic_ns()
-        while not stop_asked():
+        while not signals.asked:
             now_ns = time.monotonic_ns()
             self._listen(subscription)
             waits = self._waits_for_recorder(now_ns - began_ns, screen)
             supervisor.ensure_running(now_ns, self._work_done(), listeners_only=waits)
-            self._say_about(bus, now_ns)
-            self._resume_recording(bus, screen)
+            self._steering.turn(supervisor, self._monitor, now_ns)
+            self._resume_recording(announcer, screen)
             self._tell_of_recording(screen)
             self._tell_of_movements(screen)
+            self._tell(screen, SOURCE, self._steering.note)
             self._end_frozen(supervisor, now_ns)
             restarting = supervisor.restarting(self._monitor.last_heard_ns)
-            supervisor.let_step_back(self._monitor.streaming_cameras() - restarting)
+            supervisor.let_step_back((self._monitor.streaming_cameras() - restarting) | supervisor.aside)
             if self._begun_ns is None and self._may_begin(now_ns - began_ns):
                 self._begin_session(now_ns)
-            self._say_session(bus, now_ns)
+            announcer.say_about(now_ns)
+            announcer.say_session(self._monitor.session_start_ns, now_ns)
+            speakers = {*self._monitor.cameras, FUSION, RECORDER}
+            announcer.say_state(supervisor.states(restarting & speakers), self._monitor.session_start_ns, now_ns)
             screen.show(self._monitor.status(now_ns, restarting), self.seconds)
             if self._finished(supervisor, now_ns):
                 return
@@ -147,9 +142,11 @@ class LiveRun:
             message = subscription.receive(0)
             if message is None:
                 return
+            if isinstance(message, SystemRequest):
+                self._steering.ask(message)
             self._monitor.feed(message, time.monotonic_ns())
 
-    def _waits_for_recorder(self, waited_ns: int, screen: Screen) -> bool:
+    def _waits_for_recorder(self, waited_ns: int, screen: KeptLines) -> bool:
         """Whether the cameras are held back, so that the recording has all that fusion is told."""
         recorder = self._monitor.recorder
         if self._records and recorder is not None and recorder.state != "starting":
@@ -174,16 +171,18 @@ class LiveRun:
         self._begun_ns = now_ns + SESSION_LEAD_NS
         self._monitor.session_start_ns = time.time_ns() + SESSION_LEAD_NS
 
-    def _tell_of_recording(self, screen: Screen) -> None:
-        """What is wrong with the recording, once; in logs, too, where there is no table."""
-        recorder = self._monitor.recorder
-        if recorder is None:
-            return
-        if recorder.note and recorder.note != self._note_told:
-            screen.say(RECORDER, recorder.note)
-        self._note_told = recorder.note
+    def _tell_of_recording(self, screen: KeptLines) -> None:
+        """What is wrong with the recording; in logs, too, where there is no table."""
+        if self._monitor.recorder is not None:
+            self._tell(screen, RECORDER, self._monitor.recorder.note)
 
-    def _tell_of_movements(self, screen: Screen) -> None:
+    def _tell(self, screen: KeptLines, name: str, note: str) -> None:
+        """A note that stands for a while, once."""
+        if note and note != self._notes_told[name]:
+            screen.say(name, note)
+        self._notes_told[name] = note
+
+    def _tell_of_movements(self, screen: KeptLines) -> None:
         """A camera that was moved, when that is found and when it is put right; in logs, too."""
         moved = self._monitor.moved()
         for name, is_right in moved.items():
@@ -191,47 +190,14 @@ class LiveRun:
                 screen.say(FUSION, self._monitor.movement(name))
         self._moved_told = moved
 
-    def _resume_recording(self, bus: Publisher, screen: Screen) -> None:
+    def _resume_recording(self, announcer: Announcer, screen: KeptLines) -> None:
         """A recorder that was started again is asked to go on with what its former life was asked for."""
         cut = self._monitor.take_cut_recording()
         if cut is None:
             return
         path = Path(cut.path)
         screen.say(RECORDER, f"{path} was cut; it opens as it is, and the recording goes on beside it")
-        bus.send(
-            RecordRequest(
-                captured_ns=time.time_ns(),
-                published_ns=0,
-                source="run_system",
-                seq=0,
-                action="start",
-                name=path.stem,
-                video=cut.video,
-            )
-        )
-
-    def _say_about(self, bus: Publisher, now_ns: int) -> None:
-        if self._about is None or now_ns - self._about_said_ns < ABOUT_PERIOD_NS:
-            return
-        self._about = replace(self._about, captured_ns=time.time_ns(), seq=self._about.seq + 1)
-        bus.send(self._about)
-        self._about_said_ns = now_ns
-
-    def _say_session(self, bus: Publisher, now_ns: int) -> None:
-        start_ns = self._monitor.session_start_ns
-        if start_ns is None or now_ns - self._session_said_ns < SESSION_PERIOD_NS:
-            return
-        bus.send(
-            Session(
-                source="run_system",
-                seq=self._session_seq,
-                captured_ns=time.time_ns(),
-                published_ns=0,  # set on sending
-                start_ns=start_ns,
-            )
-        )
-        self._session_said_ns = now_ns
-        self._session_seq += 1
+        announcer.ask_to_record(path.stem, cut.video)
 
     def _end_frozen(self, supervisor: Supervisor, now_ns: int) -> None:
         """A process that lives but has said nothing for long is started afresh."""

@@ -10,7 +10,8 @@ from calibration.errors import CalibrationError
 from calibration.rig_file import load_rig
 from configs.errors import ConfigError
 from configs.load import load_config
-from configs.schema import Config, Hub, VideoSource
+from configs.schema import Config, Hub, VideoSource, Viewer
+from nodes.page.address import check_address
 from nodes.ports import holder_of, port_of
 from nodes.sessions.about import about_of
 from nodes.sessions.reader import SessionReader
@@ -29,6 +30,7 @@ class Prepared:
     hub: tuple[str, str]  # inner and outer address, as reached from this machine
     truth: Truth | None
     about: About
+    config: Config  # in force: with what the command line changes
 
 
 def prepare(
@@ -40,14 +42,18 @@ def prepare(
     force: bool = False,
     self_repair: bool = False,
     keypoints_only: bool = False,
+    preview: bool = False,
+    page_port: int | None = None,
+    headless: bool = False,
 ) -> Prepared:
     """Read and check everything. Raises ConfigError, CalibrationError, SessionError or WireError, with what to do.
 
-    record: the recording to make; force: in place of one that is there. self_repair, keypoints_only: as the settings
-    of these names.
+    record: the recording to make; force: in place of one that is there. self_repair, keypoints_only, preview: as the
+    settings of these names. page_port: of the live page, in place of the configured one; headless: without the page.
     """
     config = load_config(config_path, keypoints_only=keypoints_only)
     config = config.self_repairing() if self_repair else config
+    config = config.previewing() if preview else config
     if config.keypoints_only and config.calibration is not None and not config.calibration.exists():
         config = config.model_copy(update={"calibration": None})  # the one that is to be made
     check_calibration(config)
@@ -59,6 +65,7 @@ def prepare(
     inner, outer = hub_addresses(config, hub_port)
     for address in (inner, outer):
         check_port(address)
+    page = page_address(config.viewer, page_port, headless)
     reached = (from_this_machine(inner), from_this_machine(outer))
     if record is not None:
         check_target(record, (), force)
@@ -75,12 +82,20 @@ def prepare(
         recordings=config.recording.folder,
         self_repair=self_repair,
         keypoints_only=config.keypoints_only,
+        preview=preview,
+        page=page,
+        headless=headless,
     )
-    return Prepared(setup, reached, truth, about_of(config, config.calibration))
+    return Prepared(setup, reached, truth, about_of(config, config.calibration), config)
 
 
-def prepare_replay(session: Path, play: tuple[str, ...], hub_port: int | None) -> Prepared:
-    """The same for a recording that is played in place of cameras. Raises ConfigError, SessionError or WireError."""
+def prepare_replay(
+    session: Path, play: tuple[str, ...], hub_port: int | None, page_port: int | None = None, headless: bool = False
+) -> Prepared:
+    """The same for a recording that is played in place of cameras. Raises ConfigError, SessionError or WireError.
+
+    Addresses are the default ones: those in the recording are of the machine that it was made on.
+    """
     with SessionReader(session) as recorded:
         config, about = recorded.config(), recorded.about
     assert about is not None  # it has a configuration
@@ -96,8 +111,10 @@ def prepare_replay(session: Path, play: tuple[str, ...], hub_port: int | None) -
         recordings=config.recording.folder,
         session=_short(session),
         play=play,
+        page=page_address(Viewer(), page_port, headless),
+        headless=headless,
     )
-    return Prepared(setup, (inner, outer), None, about)
+    return Prepared(setup, (inner, outer), None, about, config)
 
 
 def check_summary(summary: Path | None) -> None:
@@ -156,6 +173,14 @@ def hub_addresses(config: Config, hub_port: int | None) -> tuple[str, str]:
         return addresses
     inner, outer = (f"{address.rpartition(':')[0]}:{hub_port + n}" for n, address in enumerate(addresses))
     return inner, outer
+
+
+def page_address(viewer: Viewer, page_port: int | None, headless: bool) -> tuple[str, int]:
+    """Host and port of the live page. Raises WireError where it cannot be there."""
+    port = viewer.port if page_port is None else page_port
+    if not headless:
+        check_address(viewer.host, port)
+    return viewer.host, port
 
 
 def check_port(address: str) -> None:

@@ -13,7 +13,7 @@ class Setup:
 
     inner, outer: addresses that the hub listens on. told_hub: the addresses that nodes must be told because they are
     not those of the configuration. cameras: names, in the order of the configuration; by_hand: those of them whose
-    nodes the user starts.
+    nodes the user starts. page: host and port of the live page. headless: without it.
     """
 
     config: Path
@@ -30,6 +30,9 @@ class Setup:
     play: tuple[str, ...] = ()
     self_repair: bool = False
     keypoints_only: bool = False
+    preview: bool = False
+    page: tuple[str, int] = ("127.0.0.1", 8080)
+    headless: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Row:
     """One kind of process: module, its arguments, and when it is wanted. `{camera}` in the name: one per camera.
 
     arguments and wanted are asked with the setup and the camera's name, "" for a row without one. listens: it is for
-    what the others say, so it is started before them and ended after them.
+    what the others say, so it is started before them and ended after them. aside: the system can do without it, so
+    nobody waits for it, and where it refuses to start, the others go on.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Row:
     arguments: Callable[[Setup, str], Sequence[str]]
     wanted: Callable[[Setup, str], bool] = lambda _, __: True
     listens: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Process:
     command: tuple[str, ...]
     wanted: bool = True
     listens: bool = False
+    aside: bool = False
 
     def __str__(self) -> str:
         whose = "" if self.wanted else "(not started here) "
@@ -68,7 +74,7 @@ def expand(table: Sequence[Row], setup: Setup) -> tuple[Process, ...]:
         for camera in setup.cameras if "{camera}" in row.name else ("",):
             command = (sys.executable, "-m", row.module, *row.arguments(setup, camera))
             name, wanted = row.name.format(camera=camera), row.wanted(setup, camera)
-            processes.append(Process(name, command, wanted, row.listens))
+            processes.append(Process(name, command, wanted, row.listens, row.aside))
     return tuple(processes)
 
 

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Callable
 from typing import Protocol, Self
 
 from rich import box
@@ -13,17 +14,9 @@ from rich.text import Text
 
 from nodes.watching.camera_figures import CameraStatus
 from nodes.watching.monitor import Status
+from nodes.watching.verdict import of_camera, of_system
+from nodes.watching.words import LEVEL_STYLE, Level, level_of
 
-COLOURS = {
-    "streaming": "green",
-    "running": "green",
-    "ready": "cyan",
-    "ended": "blue",
-    "starting": "yellow",
-    "awaited": "yellow",
-    "off": "blue",
-}
-BAD = "bold red"
 REFRESH_HZ = 4
 PLAIN_PERIOD_S = 5.0
 
@@ -45,8 +38,9 @@ class Screen(Protocol):
 class LiveTable:
     """The table at the foot of the terminal; lines said above it scroll by. Use as a context manager."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, page: str = "") -> None:
         self._console = console
+        self._page = page
         self._live = Live(console=console, refresh_per_second=REFRESH_HZ, transient=False, redirect_stdout=False)
 
     def __enter__(self) -> "LiveTable":
@@ -60,7 +54,7 @@ class LiveTable:
         self._console.print(Text.assemble((f"{name}: ", "bold"), line))
 
     def show(self, status: Status, seconds: float) -> None:
-        self._live.update(render(status, seconds))
+        self._live.update(render(status, seconds, self._page, self._console.width))
 
 
 class PlainLines:
@@ -84,31 +78,35 @@ class PlainLines:
             print(plain_line(status, seconds), flush=True)
 
 
-def choose_screen(headless: bool) -> Screen:
-    """The table where there is a terminal, unless asked otherwise; plain lines else."""
+def choose_screen(plain: bool, page: str = "") -> Screen:
+    """The table where there is a terminal, unless asked otherwise; plain lines else. page: address of the live page."""
     console = Console()
-    return PlainLines() if headless or not console.is_terminal else LiveTable(console)
+    return PlainLines() if plain or not console.is_terminal else LiveTable(console, page)
 
 
-def render(status: Status, seconds: float) -> Group:
-    """The table of the cameras, the line of fusion and what is to be said."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("camera", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    for heading in ("fps", "frames", "drop", "det ms", "skew ms"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for camera in status.cameras:
-        table.add_row(*_row(camera))
-    of_cameras = [f"{camera.name}: {camera.note}" for camera in status.cameras if camera.note]  # too long for a column
-    notes = [Text(note, style="yellow") for note in dict.fromkeys((*of_cameras, *status.notes))]
+def render(status: Status, seconds: float, page: str = "", width: int = 80) -> Group:
+    """How it is in a line, the table of the cameras, the figures of fusion and what is to be said.
+
+    page: address of the live page, "" without one. width: of the terminal; a narrow one gets the most telling columns.
+    """
+    verdicts = {camera.name: of_camera(camera) for camera in status.cameras}
+    headline = of_system(status, verdicts)
+    of_cameras = [
+        Text(f"{name}: {verdict.words}", style=LEVEL_STYLE[verdict.level])
+        for name, verdict in verdicts.items()
+        if verdict.level >= Level.WARN and f"{name}: {verdict.words.rstrip('.')}" not in headline.words
+    ]
+    notes = [Text(note, style=LEVEL_STYLE[Level.WARN]) for note in status.notes if note not in headline.words]
     recording = [Text(status.recording, style="bold red")] if status.recording else []
     return Group(
-        table,
+        Text(headline.words, style=f"{LEVEL_STYLE[headline.level]} bold"),
+        _table(status, width),
         _fusion(status),
         _quality(status),
         *recording,
+        *of_cameras,
         *notes,
-        Text(f"{seconds:.0f} s  Ctrl-C stops", style="dim"),
+        _foot(seconds, page),
     )
 
 
@@ -116,23 +114,31 @@ def plain_line(status: Status, seconds: float) -> str:
     """One line for logs and pipes."""
     cameras = ", ".join(f"{camera.name} {_number(camera.fps)} fps{_trouble(camera)}" for camera in status.cameras)
     recording = f" | {status.recording}" if status.recording else ""
-    return f"{seconds:6.1f} s | {_fusion(status).plain}  {_quality(status).plain} | {cameras}{recording}"
+    figures = f"{_fusion(status).plain}  {_quality(status).plain}"
+    return f"{seconds:6.1f} s | {of_system(status).words} | {figures} | {cameras}{recording}"
 
 
-def _row(camera: CameraStatus) -> tuple[str | Text, ...]:
-    return (
-        camera.name,
-        Text(camera.state, style=COLOURS.get(camera.state, BAD)),
-        _number(camera.fps),
-        str(camera.frames),
-        str(camera.dropped),
-        _number(camera.detect_ms),
-        _number(camera.skew_ms),
-    )
+def _table(status: Status, width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("camera", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    figures = [figure for figure in FIGURES if width >= WIDE or figure in NARROW]
+    for heading in figures:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for camera in status.cameras:
+        state = Text(camera.state, style=LEVEL_STYLE[level_of(camera.state)])
+        table.add_row(camera.name, state, *(FIGURES[heading](camera) for heading in figures))
+    return table
+
+
+def _foot(seconds: float, page: str) -> Text:
+    text = Text.assemble(("page: ", "dim"), (page, "bold"), "  ") if page else Text()
+    return text.append(f"{seconds:.0f} s  Ctrl-C stops", style="dim")
 
 
 def _fusion(status: Status) -> Text:
-    text = Text.assemble(("fusion ", "bold"), (status.fusion_state, COLOURS.get(status.fusion_state, BAD)))
+    style = LEVEL_STYLE[level_of(status.fusion_state)]
+    text = Text.assemble(("fusion ", "bold"), (status.fusion_state, style))
     if status.ticks == 0:
         return text.append("  no pose yet")
     text.append(f"  {_number(status.rate_hz)} Hz")
@@ -149,6 +155,16 @@ def _number(value: float, digits: int = 1) -> str:
 
 
 def _trouble(camera: CameraStatus) -> str:
-    if camera.state == "streaming" and not camera.note:
-        return ""
-    return f" ({camera.state}{': ' if camera.note else ''}{camera.note})"
+    verdict = of_camera(camera)
+    return "" if verdict.level is Level.GOOD else f" ({verdict.words})"
+
+
+FIGURES: dict[str, Callable[[CameraStatus], str]] = {
+    "fps": lambda camera: _number(camera.fps),
+    "frames": lambda camera: str(camera.frames),
+    "drop": lambda camera: str(camera.dropped),
+    "det ms": lambda camera: _number(camera.detect_ms),
+    "skew ms": lambda camera: _number(camera.skew_ms),
+}
+NARROW = ("fps", "drop", "skew ms")
+WIDE = 75  # columns of a terminal that has room for all figures

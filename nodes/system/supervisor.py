@@ -13,9 +13,11 @@ from nodes.system.child import Child
 from nodes.system.priority import step_back
 from nodes.system.process_table import Process
 from nodes.system.restart import USER_MISTAKE, Action, ProcessState, next_action, wait_ns
+from nodes.wire import requests
 
 # Each signal and how long it is given. A camera lets go of its device within a frame; three seconds are plenty.
 STOP_STEPS = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
+MAKE_WAY_NS = 5_000_000_000  # for the first two of them, where one process takes another's place
 POLL_S = 0.02
 
 Say = Callable[[str, str], None]  # (name of the process, line)
@@ -29,6 +31,8 @@ class _Entry:
     state: ProcessState
     restarts: int = 0
     stepped_back: bool = False
+    successor: Process | None = None  # what takes its place as soon as it has ended
+    end_asked_ns: int = 0
 
 
 class Supervisor:
@@ -46,14 +50,31 @@ class Supervisor:
 
     @property
     def refused(self) -> list[str]:
-        """Processes that have found a mistake of the user's (exit code 2) and are not started again."""
-        return [name for name, entry in self._entries.items() if entry.state.exit_code == USER_MISTAKE]
+        """Processes that have found a mistake of the user's (exit code 2) and are not started again; but not those that
+        the system can do without."""
+        return [
+            name
+            for name, entry in self._entries.items()
+            if entry.state.exit_code == USER_MISTAKE and not entry.child.process.aside and entry.successor is None
+        ]
+
+    @property
+    def aside(self) -> set[str]:
+        """Processes that the system can do without."""
+        return {name for name, entry in self._entries.items() if entry.child.process.aside}
+
+    def states(self, restarting: Collection[str]) -> dict[str, requests.ProcessState]:
+        """Of every process, in the words of the bus. restarting: those that are down or load again."""
+        return {
+            name: requests.ProcessState(state=_word(entry, name in restarting), restarts=entry.restarts)
+            for name, entry in self._entries.items()
+        }
 
     def restarting(self, last_heard_ns: Mapping[str, int]) -> set[str]:
         """Processes that are down and will be started again, or have been and did not speak since."""
         names = set()
         for name, entry in self._entries.items():
-            crashed = entry.state.exit_code not in (None, 0, USER_MISTAKE)
+            crashed = entry.state.exit_code not in (None, 0, USER_MISTAKE) and entry.successor is None
             loads_again = entry.restarts > 0 and last_heard_ns.get(name, 0) < (entry.state.started_ns or 0)
             if crashed or (entry.state.alive and loads_again):
                 names.add(name)
@@ -84,6 +105,8 @@ class Supervisor:
                 continue
             entry.state = replace(entry.state, work_done=name in work_done)
             self._notice(name, entry, now_ns)
+            if entry.successor is not None and not self._make_way(entry, entry.successor, now_ns):
+                continue
             action = next_action(entry.state, now_ns)
             if action is Action.START:
                 entry.restarts += entry.state.started_ns is not None
@@ -94,6 +117,33 @@ class Supervisor:
                 entry.stepped_back = False
             elif action is Action.STOP:
                 entry.child.send(signal.SIGINT)
+
+    def replace(self, process: Process) -> None:
+        """From now on this one is wanted under its name. One that runs is asked to end, which is no crash."""
+        entry = self._entries.get(process.name)
+        if entry is None:
+            self._entries[process.name] = _Entry(Child(process), ProcessState(wanted=process.wanted))
+        else:
+            entry.successor, entry.end_asked_ns = process, 0
+
+    def dismiss(self, name: str) -> None:
+        """Forget a process that has ended."""
+        if self.pid(name) is None:
+            self._entries.pop(name, None)
+
+    def _make_way(self, entry: _Entry, successor: Process, now_ns: int) -> bool:
+        """Whether the former process is gone, and its successor stands in its place."""
+        if entry.state.alive:
+            if not entry.end_asked_ns:
+                entry.end_asked_ns = now_ns
+                entry.child.send(signal.SIGINT)
+            elif now_ns - entry.end_asked_ns > MAKE_WAY_NS:
+                entry.child.send(signal.SIGKILL)
+            return False
+        entry.child.close()
+        entry.child, entry.state = Child(successor), ProcessState(wanted=successor.wanted)
+        entry.successor = None
+        return True
 
     def let_step_back(self, names: Collection[str]) -> None:
         """Give these less of the processor than the others, once in each of their lives."""
@@ -140,13 +190,26 @@ class Supervisor:
         entry.child.close()
         entry.state = entry.state.exited(code, now_ns)
         # Exit code 0 is judged at the restart: the word that all work is done may arrive a little after the end.
-        if not stopping and entry.state.wanted and code != 0:
+        if not stopping and entry.state.wanted and code != 0 and entry.successor is None:
             self._say(name, _obituary(code, entry.state.crashes))
 
     def _pass_on(self, name: str, lines: Sequence[str]) -> None:
         for line in lines:
             if not is_chatter(line):
                 self._say(name, line.removeprefix(f"{name}: "))  # some say their name themselves
+
+
+def _word(entry: _Entry, restarting: bool) -> str:
+    state = entry.state
+    if not state.wanted:
+        return "by_hand"
+    if state.started_ns is None or entry.successor is not None:
+        return "waiting"
+    if state.exit_code == USER_MISTAKE:
+        return "refused"
+    if state.exit_code == 0 and state.work_done:
+        return "ended"
+    return "running" if state.alive and not restarting else "restarting"
 
 
 def _obituary(exit_code: int, crashes: int) -> str:
