@@ -5,6 +5,7 @@ also for a moment when the floor is to be set by a board.
 """
 
 import contextlib
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -110,6 +111,7 @@ class Sitting:
         """What it says about itself."""
         take, floor = self._take, self._floor
         looks = self._state == "looking"
+        doing, share = self._doing()
         coverage = {} if take is None else take.coverage(now_ns) if looks else take.paused()
         self._seq += 1
         return CalibrationState(
@@ -121,7 +123,8 @@ class Sitting:
             board_toml=self._board_toml(),
             cameras=coverage,
             todo=() if take is None else tuple(word[:WORDS] for word in take.tally.missing()[:MOST_TODO]),
-            doing=self._doing()[:WORDS],
+            doing=doing[:WORDS],
+            share=share,
             verdict=self._solved.verdict,
             headline=self._solved.said[:LONGEST_HEADLINE],
             calibration=_path(self._solved.calibration),
@@ -322,10 +325,12 @@ class Sitting:
             return text_of_board(self._floor.take.board)
         return self._usual_toml if self._take is None else text_of_board(self._take.board)
 
-    def _doing(self) -> str:
+    def _doing(self) -> tuple[str, float]:
+        """What is under way, and how much of it is done, NaN where that is not known."""
         if self._floor is not None:
-            return "looks where the board lies" if self._floor.take is not None else "looks where the person stands"
-        return "" if self._solving is None else self._solving.doing()
+            by = "board lies" if self._floor.take is not None else "person stands"
+            return f"looks where the {by}", math.nan
+        return ("", math.nan) if self._solving is None else self._solving.doing()
 
     def _keep(self, now_ns: int) -> None:
         """What was seen, to the disk."""

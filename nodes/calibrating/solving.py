@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nodes
+from nodes.calibrating.progress import STEP
 from nodes.calibrating.take_folder import TakeFolder
 
 PACKAGES = Path(nodes.__path__[0]).parent
 LAUNCHER = PACKAGES / "nodes" / "system" / "launcher.py"  # it ends with us, whatever ends us
 NICENESS = 5  # the cameras and fusion come first
 ENDS_IN_S = 2.0
-STEP = "… "  # before what is being done, on its stderr
 LAST_LINES = 6
 
 
@@ -55,10 +56,11 @@ class Solving:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
 
-    def doing(self) -> str:
-        """What it is at."""
+    def doing(self) -> tuple[str, float]:
+        """What it is at, and how much of that is done, NaN where that is not known."""
         steps = [line.removeprefix(STEP) for line in self._lines(self._steps) if line.startswith(STEP)]
-        return steps[-1] if steps else "reads what was seen"
+        what, _, share = (steps[-1] if steps else "reads what was seen").partition(", ")
+        return what, float(share.removesuffix("%")) / 100 if share else math.nan
 
     def result(self) -> Solved | None:
         """None while it works."""
