@@ -34,10 +34,6 @@ def _viewer(setup: Setup, _: str) -> list[str]:
     return ["--host", host, "--port", str(port), *_reached(setup)]
 
 
-def _calibrator(setup: Setup, camera: str) -> list[str]:
-    return [*_fusion(setup, camera), *(["--keypoints-only"] if setup.keypoints_only else [])]
-
-
 def _shows_a_page(setup: Setup, _: str) -> bool:
     return not setup.headless
 
@@ -64,7 +60,7 @@ TABLE = (
     Row("recorder", "nodes.recorder", _recorder, listens=True),
     Row("fusion", "nodes.fusion", _repairing_fusion),
     Row("{camera}", "nodes.camera", _camera, lambda setup, camera: camera not in setup.by_hand),
-    Row("calibrator", "nodes.calibrator", _calibrator, _shows_a_page, aside=True),
+    Row("calibrator", "nodes.calibrator", _fusion, _shows_a_page, aside=True),
     Row("viewer", "nodes.viewer", _viewer, _shows_a_page, aside=True),
 )
 

@@ -319,7 +319,7 @@ class Config(Section):
             raise ValueError(
                 f"calibration: missing, and there are {len(self.cameras)} cameras ({', '.join(self.cameras)}): "
                 "together they need a calibration file, `calibration: rig.toml`; only a single camera can do without. "
-                "run_system.py calibrate makes one; to record somebody who walks for it: live --keypoints-only"
+                "run_system.py calibrate makes one, and so does the page of `live --keypoints-only`, which goes without"
             )
         for key, given in (("truth", self.truth), ("crop_offset_px", self.crop_offset_px)):
             if given:

@@ -111,7 +111,8 @@ class Steering:
         assert self._now.fusion is not None
         supervisor.replace(self._now.fusion)
         self._asked_ns, self._speaks_anew = now_ns, False
-        self.note = f"fusion starts again with {self._told(asked)}"
+        again = "" if self._before.config.keypoints_only else "again "
+        self.note = f"fusion starts {again}with {self._told(asked)}"
 
     def _changed(self, asked: SystemRequest) -> Config:
         """The configuration that is asked for. Raises SettingsError."""
