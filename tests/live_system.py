@@ -17,6 +17,7 @@ from configs.schema import Synchroniser as Settings
 from nodes.compiling import compile_kernels
 from nodes.wire.bus import Subscription, every
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
+from nodes.wire.requests import SystemState
 
 ROOT = Path(__file__).parents[1]
 RUN_SYSTEM = str(ROOT / "run_system.py")
@@ -89,7 +90,7 @@ def running(tmp_path: Path, *arguments: str, terminal: bool = False, page: bool 
             command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, cwd=tmp_path
         )
     bus: Subscription[Message] = every(
-        Keypoints2D, Pose3D, CameraHealth, FusionHealth, hub_out=f"tcp://127.0.0.1:{port + 1}"
+        Keypoints2D, Pose3D, CameraHealth, FusionHealth, SystemState, hub_out=f"tcp://127.0.0.1:{port + 1}"
     )
     system = System(process, port, log, bus, page_port=page_port)
     family = [psutil.Process(process.pid)]

@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,9 @@ from nodes.commands import live
 from nodes.commands.live import demo_config
 from nodes.reprocess_sessions import Changes, reprocess_session
 from nodes.system.prepare import prepare
+from nodes.wire.bus import Publisher
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
+from nodes.wire.requests import SystemRequest, SystemState
 from tests import messages as make
 from tests.live_system import ROOT, RUN_SYSTEM, System, all_gone, beginning_of, missed_ticks, running
 
@@ -94,6 +98,44 @@ def test_ctrl_c_in_a_terminal_leaves_nothing_and_writes_the_summary(tmp_path):
     screen = system.log.read_text()
     assert "camera" in screen
     assert "Traceback" not in screen
+
+
+@pytest.mark.slow
+def test_the_page_is_there_other_settings_are_taken_and_all_ends_in_order(tmp_path, capsys):
+    def told(condition: Callable[[SystemState], bool]) -> Callable[[Message], bool]:
+        return lambda message: isinstance(message, SystemState) and condition(message)
+
+    def page_is_up(times: int) -> Callable[[Message], bool]:
+        return told(lambda state: sum("the live page is at" in line for line in state.said) == times)
+
+    with running(tmp_path, "demo", "--plain", page=True) as system:
+        hub = (f"tcp://127.0.0.1:{system.port}", f"tcp://127.0.0.1:{system.port + 1}")
+        system.wait_for(somebody)
+        system.wait_for(page_is_up(1))
+        assert f"the live page is at http://localhost:{system.page_port}\n" in system.log.read_text()
+        with urllib.request.urlopen(f"http://127.0.0.1:{system.page_port}", timeout=10) as page:
+            assert page.status == 200
+        family = system.family()
+        assert len(family) == 10  # run_system, hub, recorder, fusion, four cameras, calibrator, viewer
+        with Publisher(hub[0]) as bus:
+            time.sleep(0.3)
+            bus.send(SystemRequest(captured_ns=1, published_ns=0, source="viewer", seq=1, smoothing="none"))
+            runs_ns = system.wait_for(told(lambda state: state.note == "fusion runs with the new settings"))
+        system.node("nodes.viewer").kill()
+        system.wait_for(lambda message: somebody(message) and message.captured_ns > runs_ns)
+        system.wait_for(page_is_up(2))
+        states = [message for _, message in system.heard if isinstance(message, SystemState)]
+        assert (states[0].smoothing, states[-1].smoothing) == ("kalman", "none")
+        assert "restarting" not in {state.processes["fusion"].state for state in states}
+        assert [states[-1].processes[name].restarts for name in ("fusion", "viewer", "front")] == [0, 1, 0]
+        assert run_system.main(["mark", "now", "--hub", hub[0], "--hub-outer", hub[1]]) == 0
+        assert capsys.readouterr().out == "marked: now; nothing is recorded now, so it is shown on the page alone\n"
+        family += system.family()
+        system.process.send_signal(signal.SIGINT)
+        assert system.process.wait(30) == 0, system.log.read_text()
+        assert all_gone(family)
+    assert "Traceback" not in system.log.read_text()
+    assert "SIGTERM" not in system.log.read_text(), "all heed the first word"
 
 
 @pytest.mark.slow
