@@ -8,6 +8,7 @@ import argparse
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 
 from nodes.page.address import check_address, told_address
@@ -24,10 +25,11 @@ from nodes.wire.topics import BY_MESSAGE
 
 TURN_S = 1 / 60
 MOST_PER_TURN = 500  # messages; a flood must not keep the page from being drawn
+MOST_FAILURES = 20  # told on stderr
 
 
 class Viewer:
-    """The loop between the bus and the page."""
+    """The loop between the bus and the page. A part that fails is told of once, and the others go on."""
 
     def __init__(
         self, seen: Seen, parts: Sequence[Part], asks: Asks, inbox: Subscription[Message], publisher: Publisher
@@ -35,6 +37,7 @@ class Viewer:
         self._seen = seen
         self._parts = parts
         self._due_ns = dict.fromkeys(range(len(parts)), 0)
+        self._failed: set[str] = set()
         self._asks = asks
         self._inbox = inbox
         self._publisher = publisher
@@ -43,12 +46,10 @@ class Viewer:
     def turn(self, now_ns: int, wall_ns: int, watched: bool) -> None:
         """Once around. now_ns: monotonic. watched: somebody looks at the page; else nothing is drawn."""
         for _ in range(MOST_PER_TURN):
-            message = self._inbox.receive(0)
-            if message is None:
+            raw = self._inbox.receive_bytes(0)
+            if raw is None:
                 break
-            self._seen.feed(message, now_ns)
-        self._seen.undecodable = self._inbox.undecodable
-        self._seen.refusal = self._inbox.last_refusal
+            self._seen.hear(raw, now_ns)
         self._reporter.turn(self._seen, now_ns, wall_ns)
         for ask in self._asks.drain(wall_ns):
             self._publisher.send(ask)
@@ -57,9 +58,20 @@ class Viewer:
 
     def _show(self, now_ns: int) -> None:
         for index, part in enumerate(self._parts):
-            if now_ns >= self._due_ns[index]:
-                self._due_ns[index] = now_ns + round(part.every_s * 1e9)
+            if now_ns < self._due_ns[index]:
+                continue
+            self._due_ns[index] = now_ns + round(part.every_s * 1e9)
+            try:
                 part.show(self._seen, now_ns)
+            except Exception as error:  # one part that fails must not take the others with it
+                self._tell(type(part).__name__, error)
+
+    def _tell(self, part: str, error: Exception) -> None:
+        words = f"{part}: {type(error).__name__}: {error}"
+        self._seen.part_trouble = f"a part of this page failed, the rest goes on: {words}"
+        if words not in self._failed and len(self._failed) < MOST_FAILURES:
+            self._failed.add(words)
+            print(f"viewer: {words}\n{traceback.format_exc()}", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -76,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
         kinds = [kind for kind in BY_MESSAGE if kind in Seen.KINDS]
         with Publisher(given.hub) as publisher, every(*kinds, hub_out=given.hub_outer) as inbox:
             _run(given, publisher, inbox)
-    except WireError as error:
+    except (WireError, OSError) as error:
         print(f"viewer: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

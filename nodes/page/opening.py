@@ -1,17 +1,31 @@
 """Opens the page: its server, its look, and the tabs that the parts fill."""
 
+import functools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rich
 import viser
+import websockets.asyncio.server
 
 from nodes.page.asks import Asks
 from nodes.page.part import Page, Tabs
 
 LABEL = "livepose3d"
+HERE = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
 
 
 def open_page(host: str, port: int, asks: Asks) -> Page:
     """The page, empty still. Raises OSError when it cannot be served there."""
-    server = viser.ViserServer(host=host, port=port, label=LABEL, verbose=False)
-    server.gui.configure_theme(dark_mode=True, control_layout="collapsible", control_width="large", show_logo=False)
+    rich.reconfigure(quiet=True)  # viser prints a box to stdout, which is not its own here
+    with _for_own_pages_alone():
+        server = viser.ViserServer(host=host, port=port, label=LABEL, verbose=False)
+    if server.get_port() != port:  # viser takes the next one that is free
+        server.stop()
+        raise OSError(f"port {port} of {host} has been taken meanwhile")
+    server.gui.configure_theme(dark_mode=True, control_width="large", show_logo=False, show_share_button=False)
+    server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+z")
     tabs = server.gui.add_tab_group()
     return Page(
@@ -25,3 +39,16 @@ def open_page(host: str, port: int, asks: Asks) -> Page:
         ),
         asks=asks,
     )
+
+
+@contextmanager
+def _for_own_pages_alone() -> Iterator[None]:
+    """Servers made meanwhile refuse other sites' pages: any page in the same browser could else see people and work
+    the system, since browsers let scripts of all sites open web sockets to this machine (RFC 6455, 10.2)."""
+    serve = websockets.asyncio.server.serve
+    own = functools.partial(serve, origins=[None, HERE])  # None: programs, which are no browsers
+    websockets.asyncio.server.serve = own  # type: ignore[misc, assignment]
+    try:
+        yield
+    finally:
+        websockets.asyncio.server.serve = serve  # type: ignore[misc]

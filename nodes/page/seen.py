@@ -10,11 +10,14 @@ from calibration.rig import CameraRig
 from configs.errors import ConfigError
 from configs.schema import Config
 from nodes.page.judged import Judged
+from nodes.page.newest_keypoints import NewestKeypoints
 from nodes.sessions.about import config_of, rig_of
 from nodes.sessions.errors import SessionError
 from nodes.watching.events import Told
+from nodes.watching.ledger import Ledger
 from nodes.watching.monitor import FUSION, RECORDER, Monitor
 from nodes.wire.bus import DEFAULT_HUB_OUT
+from nodes.wire.errors import WireError
 from nodes.wire.messages import (
     About,
     CameraHealth,
@@ -27,8 +30,11 @@ from nodes.wire.messages import (
     Session,
 )
 from nodes.wire.requests import BESIDE, CalibrationState, Mark, PlayState, SystemState
+from nodes.wire.topics import open_envelope, prefix
 
 MOST_MESSAGES = 200
+MOST_SOURCES = 500  # that arrivals are kept of; who invents names on the bus must not fill the memory
+KEYPOINTS = prefix(Keypoints2D)
 
 
 @dataclass
@@ -47,6 +53,7 @@ class Seen:
 
     hub: str = DEFAULT_HUB_OUT
     monitor: Monitor = field(default_factory=lambda: Monitor(()))
+    ledger: Ledger = field(default_factory=Ledger)
     about: About | None = None
     config: Config | None = None
     rig: CameraRig | None = None
@@ -55,7 +62,7 @@ class Seen:
     pose: Pose3D | None = None
     beside: Pose3D | None = None
     previews: dict[str, Preview] = field(default_factory=dict)
-    keypoints: dict[str, Keypoints2D] = field(default_factory=dict)
+    keypoints: NewestKeypoints = field(default_factory=NewestKeypoints)
     fusion: FusionHealth | None = None
     recorder: RecorderHealth | None = None
     calibration: CalibrationState | None = None
@@ -66,7 +73,8 @@ class Seen:
     marks: list[Mark] = field(default_factory=list)  # that nobody was told of yet
     told: deque[Told] = field(default_factory=lambda: deque(maxlen=MOST_MESSAGES))
     held: bool = False  # the picture stands, while the system goes on
-    trouble: str = ""  # what keeps the page from knowing more
+    about_trouble: str = ""
+    part_trouble: str = ""  # a part of the page that failed
     undecodable: int = 0  # messages on the bus that are not ours, or of another version
     refusal: str = ""  # the last reason
 
@@ -74,19 +82,38 @@ class Seen:
     def cameras(self) -> tuple[str, ...]:
         return tuple(self.config.cameras) if self.config is not None else ()
 
+    @property
+    def trouble(self) -> str:
+        """What keeps the page from knowing or showing more; "" when nothing does."""
+        return self.about_trouble or self.part_trouble
+
+    def hear(self, raw: bytes, now_ns: int) -> None:
+        """Take in an envelope as it came off the bus. now_ns: monotonic. What is not ours is counted."""
+        if raw.startswith(KEYPOINTS):
+            camera = raw[len(KEYPOINTS) : raw.find(b"\0")].decode("utf-8", "replace")
+            if camera in self.monitor.cameras:
+                self._note(Keypoints2D, camera, now_ns)
+                self.monitor.cameras[camera].frame_ns = now_ns
+                if not self.held:
+                    self.keypoints.hear(camera, raw)
+            return
+        try:
+            self.feed(open_envelope(raw), now_ns)
+        except WireError as error:
+            self.undecodable += 1
+            self.refusal = str(error)
+
     def feed(self, message: Message, now_ns: int) -> None:
         """Take in a message. now_ns: monotonic."""
-        self.arrived_ns[type(message), message.source] = now_ns
+        self._note(type(message), message.source, now_ns)
         self.monitor.feed(message, now_ns)
         match message:
             case About():
                 self._feed_about(message)
             case Pose3D():
-                self._feed_pose(message)
-            case Preview():
-                self.previews[message.source] = message
-            case Keypoints2D():
-                self.keypoints[message.source] = message
+                self._feed_pose(message, now_ns)
+            case Preview() | Keypoints2D():
+                self._feed_picture(message)
             case FusionHealth() if message.source == FUSION:
                 self.fusion = message
             case RecorderHealth() if message.source == RECORDER:
@@ -100,7 +127,21 @@ class Seen:
             case SystemState():
                 self.system = message
 
-    def _feed_pose(self, pose: Pose3D) -> None:
+    def _note(self, kind: type[Message], source: str, now_ns: int) -> None:
+        if len(self.arrived_ns) < MOST_SOURCES or (kind, source) in self.arrived_ns:
+            self.arrived_ns[kind, source] = now_ns
+
+    def _feed_picture(self, message: Preview | Keypoints2D) -> None:
+        if self.held or message.source not in self.monitor.cameras:
+            return
+        if isinstance(message, Preview):
+            self.previews[message.source] = message
+        else:
+            self.keypoints.put(message)
+
+    def _feed_pose(self, pose: Pose3D, now_ns: int) -> None:
+        if pose.source == FUSION:
+            self.ledger.feed(pose, now_ns)
         if self.held:
             return
         if pose.source == FUSION:
@@ -115,11 +156,11 @@ class Seen:
         try:
             self.config, self.rig = config_of(about), rig_of(about)
             self.facts = json.loads(about.facts_json)
-            self.trouble = ""
+            self.about_trouble = ""
         except (SessionError, ConfigError, CalibrationError, ValueError) as error:
-            self.trouble = f"what the system says about itself cannot be read: {error}"
+            self.about_trouble = f"what the system says about itself cannot be read: {error}"
             return
         by_hand = [name for name, source in self.config.cameras.items() if not source.start]
         self.monitor = Monitor(tuple(self.config.cameras), by_hand=by_hand, fuses=not self.config.keypoints_only)
-        self.previews, self.keypoints = {}, {}
+        self.previews, self.keypoints = {}, NewestKeypoints()
         self.changed += 1

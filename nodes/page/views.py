@@ -1,7 +1,31 @@
 """From where each browser looks: freely, following a person, or through a camera."""
 
+from collections.abc import Sequence
+
+import numpy as np
+import viser
+
+from calibration.rig import Camera
+from nodes.page.bodies import middle, placed, plan_of, skeleton_named
+from nodes.page.eye_picture import EyePicture
 from nodes.page.part import Page
+from nodes.page.people_part import fresh
+from nodes.page.rig_part import standing_cameras
+from nodes.page.room import Array, Eye, overview, through
 from nodes.page.seen import Seen
+from nodes.watching.monitor import FUSION
+
+ROOM, FREE = "the whole room", "freely"
+FOLLOW, THROUGH = "following person ", "through camera "
+NEAR_M, BEYOND_PICTURE_M = 0.01, 0.9  # a camera's own frustum is nearer than the second, so that it is not seen
+EASE = 0.12  # of the way to a followed person, thirty times a second
+TURNED = 0.02  # of a direction
+TURNED_M = 0.01  # a change of the offset that is the user's doing
+MOVED_M = 0.05  # away from a place that the page has chosen
+HANDS_OFF_NS = 300_000_000  # so long the page keeps off a camera that the user turns
+SETTLED_NS = 1_200_000_000  # a browser answers where it looks from within that
+LOST_NS = 5_000_000_000  # a followed person who was not seen for so long is given up
+OPTIONS_NS = 500_000_000
 
 
 class Views:
@@ -11,5 +35,159 @@ class Views:
 
     def __init__(self, page: Page) -> None:
         self._page = page
+        self._views: dict[int, _View] = {}
+        self._built = -1
+        self._options_due_ns = 0
 
-    def show(self, seen: Seen, now_ns: int) -> None: ...
+    def show(self, seen: Seen, now_ns: int) -> None:
+        clients = self._page.server.get_clients()
+        self._views = {key: view for key, view in self._views.items() if key in clients}
+        came = [key for key in clients if key not in self._views]
+        for key in came:
+            self._views[key] = _View(clients[key])
+        rebuilt = self._built != seen.changed
+        self._built = seen.changed
+        if rebuilt or came or now_ns >= self._options_due_ns:
+            self._options_due_ns = now_ns + OPTIONS_NS
+            people = [person.id for person in seen.pose.people] if seen.pose is not None else []
+            for view in self._views.values():
+                view.offer(sorted(people), list(standing_cameras(seen)))
+        for view in self._views.values():
+            if rebuilt:
+                view.begin_anew(now_ns)
+            view.show(seen, now_ns)
+
+
+class _View:
+    """Of one browser. The callback of its control only notes what was chosen."""
+
+    def __init__(self, client: viser.ClientHandle) -> None:
+        self._client = client
+        self._look = ROOM
+        self._chosen: str | None = ROOM
+        self._since_ns = 0
+        self._eye: Eye | None = None  # where the page has put the camera; None: where the user has
+        self._target: Array | None = None
+        self._offset = np.zeros(3)
+        self._turned_ns = 0
+        self._last_seen_ns = 0
+        self._picture: EyePicture | None = None
+        self._dropdown = client.gui.add_dropdown(
+            "Look",
+            (ROOM, FREE),
+            initial_value=ROOM,
+            order=-1.0,
+            hint="from where this browser looks; others do not move",
+        )
+        self._dropdown.on_update(self._choose)
+
+    def _choose(self, event: viser.GuiEvent[viser.GuiDropdownHandle[str]]) -> None:
+        if event.client is not None:
+            self._chosen = event.target.value
+
+    def offer(self, people: Sequence[int], cameras: Sequence[str]) -> None:
+        """Bring the choices up to date; the one that is taken stays among them."""
+        options = [ROOM, FREE, *(f"{FOLLOW}{one}" for one in people), *(f"{THROUGH}{one}" for one in cameras)]
+        if self._look not in options:
+            options.append(self._look)
+        if tuple(options) != self._dropdown.options:
+            self._dropdown.options = tuple(options)
+
+    def begin_anew(self, now_ns: int) -> None:
+        """Another configuration: the room is another, too."""
+        if self._look != FREE or self._eye is not None:
+            self._take(ROOM, now_ns)
+            self._chosen = ROOM
+
+    def show(self, seen: Seen, now_ns: int) -> None:
+        chosen, self._chosen = self._chosen, None
+        if chosen is not None:
+            self._take(chosen, now_ns)
+            self._go(seen)
+        if self._look.startswith(FOLLOW):
+            self._follow(seen, now_ns)
+        elif self._eye is not None and now_ns - self._since_ns > SETTLED_NS and self._has_left(self._eye):
+            self._take(FREE, now_ns)
+        if self._picture is not None:
+            self._picture.show(seen)
+
+    def _take(self, look: str, now_ns: int) -> None:
+        """Begin to look so, and leave what was."""
+        if self._look.startswith(THROUGH) and look != self._look:
+            self._leave_camera()
+        self._look, self._since_ns, self._last_seen_ns = look, now_ns, now_ns
+        self._eye, self._target = None, None
+        self._dropdown.value = look  # type: ignore[misc]  # its setter is hidden from mypy
+
+    def _go(self, seen: Seen) -> None:
+        """Put the camera where the look asks for."""
+        if self._look == ROOM:
+            self._put(overview(seen.rig if standing_cameras(seen) else None, self._client.camera.aspect))
+        elif self._look.startswith(THROUGH):
+            camera = standing_cameras(seen).get(self._look.removeprefix(THROUGH))
+            if camera is None:
+                self._chosen = ROOM
+                return
+            self._look_through(camera)
+
+    def _look_through(self, camera: Camera) -> None:
+        self._put(through(camera))
+        self._client.camera.near = BEYOND_PICTURE_M
+        self._picture = EyePicture(self._client, camera)
+
+    def _leave_camera(self) -> None:
+        if self._picture is not None:
+            self._picture.remove()
+            self._picture = None
+        self._client.camera.near = NEAR_M
+        self._client.camera.up_direction = (0.0, 0.0, 1.0)
+        self._client.camera.fov = overview(None).fov_rad
+
+    def _put(self, eye: Eye) -> None:
+        camera = self._client.camera
+        with self._client.atomic():
+            camera.up_direction = eye.up
+            camera.position = eye.position_m
+            camera.look_at = eye.look_at_m
+            camera.fov = eye.fov_rad
+        self._eye = eye
+
+    def _has_left(self, eye: Eye) -> bool:
+        """Whether the user has moved the camera from where the page had put it."""
+        camera = self._client.camera
+        wanted, way = eye.look_at_m - eye.position_m, camera.look_at - camera.position
+        turned = wanted / np.linalg.norm(wanted) - way / max(float(np.linalg.norm(way)), 1e-6)
+        moved_m = float(np.linalg.norm(camera.position - eye.position_m))
+        return moved_m > MOVED_M or float(np.linalg.norm(turned)) > TURNED
+
+    def _follow(self, seen: Seen, now_ns: int) -> None:
+        place = _place_of(seen, int(self._look.removeprefix(FOLLOW)), now_ns)
+        if place is None:
+            if now_ns - self._last_seen_ns > LOST_NS:
+                self._take(FREE, now_ns)
+            return
+        self._last_seen_ns = now_ns
+        camera = self._client.camera
+        offset = camera.position - camera.look_at
+        if self._target is None:
+            self._target, self._offset = camera.look_at.copy(), offset
+        if np.linalg.norm(offset - self._offset) > TURNED_M:
+            self._offset, self._turned_ns = offset, now_ns
+        if now_ns - self._turned_ns < HANDS_OFF_NS:
+            return
+        self._target = self._target + EASE * (place - self._target)
+        with self._client.atomic():
+            camera.position = self._target + self._offset
+            camera.look_at = self._target
+
+
+def _place_of(seen: Seen, person_id: int, now_ns: int) -> Array | None:
+    """Where the followed person is; None while nobody knows."""
+    pose = fresh(seen, seen.pose, FUSION, now_ns)
+    if pose is None:
+        return None
+    for person, joints_m in zip(pose.people, placed(pose), strict=True):
+        if person.id == person_id:
+            place = middle(joints_m, plan_of(skeleton_named(pose.skeleton, None), len(joints_m)))
+            return None if place is None else place.astype(np.float64)
+    return None

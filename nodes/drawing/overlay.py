@@ -1,0 +1,71 @@
+"""Keypoints drawn into a picture, with OpenCV."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from lifter.skeleton import Skeleton
+from nodes.watching.words import Rgb
+
+U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
+SEEN_FROM = 0.3  # confidence below which a keypoint is not drawn
+DOT_RGB = (255, 255, 255)
+SUBPIXEL_BITS = 4
+FINE_PARTS = frozenset(("eye", "ear", "mouth", "nose", "pinky", "thumb"))
+FARTHEST = 3.0  # pictures beside the picture; a point farther out is not drawn to
+
+
+def draw_people(
+    picture_rgb: U8,
+    keypoints_px: F32,
+    confidence: F32,
+    skeleton: Skeleton | None,
+    colours: Sequence[Rgb],
+) -> None:
+    """Draw people into a picture (H, W, 3), in place.
+
+    keypoints_px: (P, J, 2) in this picture's pixels, NaN where absent. confidence: (P, J). skeleton: None, or one with
+    another number of joints: dots alone. colours: of each person, again from the first when there are more.
+    """
+    height, width = picture_rgb.shape[:2]
+    thick = max(1, round(height / 140))
+    radius = round(0.8 * thick * (1 << SUBPIXEL_BITS))
+    fits = skeleton is not None and len(skeleton.joints) == keypoints_px.shape[1]
+    bones = skeleton.bones if skeleton is not None and fits else ()
+    fine = fine_joints(skeleton) if skeleton is not None and fits else frozenset()
+    reach = FARTHEST * max(height, width)
+    with np.errstate(invalid="ignore"):
+        there = (confidence >= SEEN_FROM) & (np.abs(keypoints_px) < reach).all(axis=-1)
+    fixed = np.round(np.where(there[..., None], keypoints_px, 0) * (1 << SUBPIXEL_BITS)).astype(int)
+    for person, (points, seen) in enumerate(zip(fixed.tolist(), there.tolist(), strict=True)):
+        colour = colours[person % len(colours)]
+        for parent, child in bones:
+            if seen[parent] and seen[child]:
+                _line(picture_rgb, points[parent], points[child], colour, thick)
+        for joint, (point, is_seen) in enumerate(zip(points, seen, strict=True)):
+            if is_seen and joint not in fine:
+                cv2.circle(picture_rgb, point, radius, DOT_RGB, cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+@lru_cache(maxsize=32)
+def fine_joints(skeleton: Skeleton) -> frozenset[int]:
+    """Indices of the joints of face and fingers, which are drawn finer than those of the body."""
+    return frozenset(
+        index
+        for index, joint in enumerate(skeleton.joints)
+        if not FINE_PARTS.isdisjoint(joint.split("_")) or (joint.endswith("_index") and "foot" not in joint)
+    )
+
+
+def _line(picture_rgb: U8, start: Sequence[int], end: Sequence[int], colour: Rgb, thick: int) -> None:
+    cv2.line(picture_rgb, tuple(start), tuple(end), tuple(colour), thick, cv2.LINE_AA, SUBPIXEL_BITS)
+
+
+def scaled(keypoints_px: F32, from_wh: Sequence[int], to_wh: Sequence[int]) -> F32:
+    """Keypoints (..., 2) of one picture in the pixels of another size of it; pixel centres are integers."""
+    scale = np.array(to_wh, np.float32) / np.array(from_wh, np.float32)
+    return ((keypoints_px + np.float32(0.5)) * scale - np.float32(0.5)).astype(np.float32)
