@@ -1,6 +1,7 @@
 """The doctor: what it says, and that it says it where half of everything is missing."""
 
 import errno
+import os
 import socket
 import struct
 import subprocess
@@ -85,13 +86,14 @@ def faults(path: Path) -> list[Finding]:
 
 
 def config(tmp_path: Path, **changes: object) -> Path:
-    port = free_port_pair()
+    port, page_port = free_port_pair(), free_port_pair()
     demo = ROOT / "configs" / "demo"
     document = {
         "calibration": str(demo / "rig.toml"),
         "truth": str(demo / "truth.npz"),
         "cameras": {"front": {"source": "video", "path": str(demo / "front.mp4")}},
         "hub": {"inner": f"tcp://127.0.0.1:{port}", "outer": f"tcp://127.0.0.1:{port + 1}"},
+        "viewer": {"port": page_port},
     }
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(document | changes))
@@ -102,7 +104,7 @@ def test_a_good_configuration_has_no_fault(tmp_path):
     path = config(tmp_path)
     assert faults(path) == []
     about = [finding.about for finding in check_config(path)]
-    assert about == ["config", "port", "port", "calibration", "truth", "front"]
+    assert about == ["config", "port", "port", "page", "calibration", "truth", "front"]
 
 
 def test_one_camera_without_calibration_is_news_and_no_fault(tmp_path):
@@ -124,6 +126,7 @@ def test_one_camera_without_calibration_is_news_and_no_fault(tmp_path):
         ({"cameras": {"garage": {"source": "virtual"}}}, "calibration", "no camera 'garage'"),
         ({"cameras": {"front": {"source": "device", "device": "/dev/null"}}}, "front", "does not answer as a camera"),
         ({"cameras": {"front": {"source": "virtual", "motion": "fly"}}}, "front", "no motion 'fly': choose one of"),
+        ({"viewer": {"host": "0.0.0.0"}}, "page", "ssh -L 8080:127.0.0.1:8080"),
         ({"camras": {}}, "config", "did you mean `cameras`?"),
     ],
 )
@@ -131,6 +134,16 @@ def test_each_fault_of_a_configuration_is_a_line(tmp_path, changes, about, said)
     (fault,) = faults(config(tmp_path, **changes))
     assert fault.about == about
     assert said in fault.text
+
+
+def test_a_port_that_the_page_cannot_have_is_a_fault_with_its_holder(tmp_path):
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        (fault,) = faults(config(tmp_path, viewer={"port": holder.getsockname()[1]}))
+    assert fault.about == "page"
+    assert f"process {os.getpid()} (" in fault.text
+    assert "--page-port 8081" in fault.text
 
 
 def line_of(path: Path, about: str) -> Finding:

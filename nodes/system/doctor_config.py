@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nodes.system.doctor_cameras import check_source
 from nodes.system.finding import Finding, fault, news, ok
+
+if TYPE_CHECKING:  # the doctor starts where pydantic is missing
+    from configs.schema import Viewer
 
 MISSING = "the configuration cannot be checked before the packages above are there"
 
@@ -15,6 +19,7 @@ def check_config(path: Path | None) -> Iterator[Finding]:
         from calibration.errors import CalibrationError
         from configs.errors import ConfigError
         from configs.load import load_config
+        from configs.schema import Viewer
         from nodes.system.prepare import check_calibration
         from nodes.watching.accuracy import load_truth
         from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT
@@ -23,6 +28,7 @@ def check_config(path: Path | None) -> Iterator[Finding]:
         return
     if path is None:
         yield from _check_ports(DEFAULT_HUB_IN, DEFAULT_HUB_OUT)
+        yield _page(Viewer())
         yield news("config", "none given: doctor --config FILE checks also its cameras and calibration")
         return
     try:
@@ -32,6 +38,7 @@ def check_config(path: Path | None) -> Iterator[Finding]:
         return
     yield ok("config", f"{path}: {', '.join(config.cameras)}")
     yield from _check_ports(config.hub.inner, config.hub.outer)
+    yield _page(config.viewer)
     try:
         check_calibration(config)
         yield _calibration(config.calibration)
@@ -53,6 +60,17 @@ def _calibration(path: Path | None) -> Finding:
     return news(
         "calibration", "none: one camera alone gives poses relative to the hips, not where in the room they are"
     )
+
+
+def _page(viewer: "Viewer") -> Finding:
+    from nodes.page.address import check_address, told_address
+    from nodes.wire.errors import WireError
+
+    try:
+        check_address(viewer.host, viewer.port)
+    except WireError as error:
+        return fault("page", str(error))
+    return ok("page", f"{told_address(viewer.host, viewer.port)} is free")
 
 
 def _check_ports(*addresses: str) -> Iterator[Finding]:

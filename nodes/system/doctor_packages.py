@@ -14,7 +14,7 @@ LIVE = 'pip install "livepose3d[live]"'
 # What the extra `live` brings, by the names to import.
 NEEDED = (
     *("numpy", "zmq", "msgpack", "pydantic", "yaml", "tomli_w", "psutil", "rich", "numba", "scipy", "onnxruntime"),
-    *("av", "cv2", "mediapipe"),
+    *("av", "cv2", "mediapipe", "viser"),
 )
 APT_HINTS = {  # a shared library that a wheel expects from the system → the Debian package that has it
     "libGL.so.1": "apt install libgl1",
