@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nodes.watching.verdict import ALL_WELL, GOOD, Verdict, counted, named, told_s
+from nodes.watching.verdict import ALL_WELL, GOOD, Verdict, counted, of_several, told_s
 from nodes.watching.words import Level
 from nodes.wire.messages import RecorderHealth
 from nodes.wire.requests import CalibrationState, PlayState, SystemState
@@ -84,14 +84,14 @@ class Events:
 
     def _of_cameras(self, look: Look, now_s: float) -> Iterator[Saying]:
         """Cameras to which the same happens at once are told of together."""
-        news: dict[tuple[str, bool], list[tuple[str, Saying]]] = defaultdict(list)
+        news: dict[str, dict[str, Verdict]] = defaultdict(dict)
         for name, verdict in look.cameras.items():
-            if saying := self._cameras[name].take(name, verdict, now_s):
-                news[verdict.kind, saying.level is Level.GOOD].append((name, saying))
+            if told := self._cameras[name].take(verdict, now_s):
+                news[told.kind][name] = told
         for group in news.values():
-            names, first = [name for name, _ in group], group[0][1]
-            who = named(names, len(look.cameras))
-            yield Saying(first.subject if len(names) == 1 else who, first.level, f"{who}: {first.words}")
+            names, first = list(group), next(iter(group.values()))
+            subject = names[0] if len(names) == 1 else "cameras"
+            yield Saying(subject, first.level, of_several(names, len(look.cameras), first))
         for name in self._cameras.keys() - look.cameras.keys():
             del self._cameras[name]
 
@@ -105,7 +105,8 @@ class _CameraNews:
     since_s: float = float("-inf")
     gone_s: float | None = None
 
-    def take(self, name: str, verdict: Verdict, now_s: float) -> Saying | None:
+    def take(self, verdict: Verdict, now_s: float) -> Verdict | None:
+        """What is to be told now."""
         if verdict.kind != self.kind:
             self.kind, self.since_s = verdict.kind, now_s
         if verdict.kind == self.told.kind or verdict.kind in UNTOLD:
@@ -118,11 +119,12 @@ class _CameraNews:
         if verdict.kind in GONE and self.gone_s is None:
             self.gone_s = now_s
         if verdict.level is not Level.GOOD:
-            return Saying(name, verdict.level, verdict.words)
-        words = "is well again"
+            return verdict
         if self.gone_s is not None:
-            words, self.gone_s = f"is back, after {told_s(self.since_s - self.gone_s)}", None
-        return Saying(name, Level.GOOD, words) if before.level is not Level.GOOD else None
+            back = Verdict(Level.GOOD, "back", f"back after {told_s(self.since_s - self.gone_s)}")
+            self.gone_s = None
+            return back
+        return Verdict(Level.GOOD, "well", "well again") if before.level is not Level.GOOD else None
 
 
 @dataclass

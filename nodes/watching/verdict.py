@@ -37,6 +37,15 @@ FIXED = {
     "ended": (Level.CALM, "its recording is over"),
 }
 
+OF_SEVERAL = {
+    "restarting": "their processes have ended; they start again by themselves",
+    "awaited": "their nodes are started by hand (start: false)",
+    "ready": "wait for the session's start",
+    "starting": "are starting",
+    "silent": "have said nothing for a while",
+}
+OF_ANY_NUMBER = ("no frames", "reconnecting", "paused", "back", "well")
+
 
 def of_camera(camera: CameraStatus, standing: bool = False) -> Verdict:
     """Of one camera. standing: nothing is delivered, and that is as it should be: a recording that stands still."""
@@ -115,7 +124,19 @@ def _of_worst(cameras: dict[str, Verdict], worst: Verdict) -> Verdict:
     same = [name for name, verdict in cameras.items() if verdict.kind == worst.kind]
     well = sum(verdict.level is Level.GOOD for verdict in cameras.values())
     rest = f". {_rest(well, len(cameras))}" if len(cameras) > 1 and worst.level is Level.BAD else ""
-    return Verdict(worst.level, worst.kind, f"{named(same, len(cameras))}: {worst.words.rstrip('.')}{rest}")
+    return Verdict(worst.level, worst.kind, f"{of_several(same, len(cameras), worst)}{rest}")
+
+
+def of_several(names: Sequence[str], of: int, verdict: Verdict) -> str:
+    """Names and what is the matter with them, in a sentence without its full stop; the verdict is the first one's."""
+    words = verdict.words.rstrip(".")
+    if len(names) == 1:
+        return f"{names[0]}: {words}"
+    if verdict.kind in OF_ANY_NUMBER:
+        return f"{named(names, of)}: {words}"
+    if verdict.kind in OF_SEVERAL:
+        return f"{named(names, of)}: {OF_SEVERAL[verdict.kind]}"
+    return f"{names[0]}: {words}; and {named(names[1:], of)}"
 
 
 def _rest(well: int, of: int) -> str:
