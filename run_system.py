@@ -3,7 +3,21 @@
 import argparse
 import sys
 
-from nodes.commands import calibrate, compare, doctor, export, import_, live, mark, plot, record, recover, reprocess
+from nodes.commands import (
+    calibrate,
+    compare,
+    doctor,
+    export,
+    import_,
+    live,
+    mark,
+    plot,
+    record,
+    recover,
+    render,
+    reprocess,
+    snapshot,
+)
 from nodes.commands.ending import INTERRUPTED, terminated_as_interrupted
 from nodes.system.process_table import Row, Setup
 
@@ -115,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add(commands)
     record.add(commands)
     live.add_replay(commands, REPLAY_TABLE)
-    for module in (mark, reprocess, compare, plot, export, import_, recover):
+    for module in (mark, reprocess, compare, plot, snapshot, render, export, import_, recover):
         module.add(commands)
     return parser
 
