@@ -1,6 +1,7 @@
 """What stands in the terminal: complete at eighty columns, and never a NaN."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -65,6 +66,16 @@ def test_the_plain_line_names_what_is_wrong(status):
     assert "front 7.6 fps," in text
     assert f"back - fps (reconnecting: {LONG})" in text
     assert "left_corner_2 - fps (no word from it for 4 s)" in text
+
+
+def test_a_recording_that_stands_still_is_no_fault(status):
+    still = replace(status, cameras=status.cameras[:1], standing=True, notes=("front: no frames for 5.0 s",))
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(render(still, 12.0))
+    assert capture.get().startswith("Paused")
+    assert "no frames" not in capture.get()
+    assert "front 7.6 fps (paused)" in plain_line(still, 12.0)
 
 
 def test_before_the_first_pose_and_without_truth_nothing_is_claimed():

@@ -15,7 +15,7 @@ from nodes.system.supervisor import Supervisor
 from nodes.watching.monitor import FUSION, RECORDER, Monitor
 from nodes.wire.bus import Publisher, Subscription, every
 from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth
-from nodes.wire.requests import SystemRequest
+from nodes.wire.requests import PlayState, SystemRequest
 
 TURN_S = 0.05
 SESSION_LEAD_NS = 500_000_000  # time for the word to reach every camera before the first frame is due
@@ -24,7 +24,7 @@ LONGEST_PREPARATION_NS = 30_000_000_000  # a camera that is not ready by then jo
 LONGEST_WAIT_FOR_FUSION_NS = 180_000_000_000  # nothing comes without it, and its first run compiles for a minute
 QUIET_END_NS = 2_000_000_000  # no pose for so long after the last camera ended: that was the last
 MOST_PER_TURN = 1000  # messages; a flood must not keep us from watching
-HEARD = (Pose3D, CameraHealth, FusionHealth, RecorderHealth, SystemRequest)
+HEARD = (Pose3D, CameraHealth, FusionHealth, RecorderHealth, PlayState, SystemRequest)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPLAY = "replay"
 HUB = "hub"  # the row that everybody speaks through; without it and fusion nothing goes on

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from nodes.watching.camera_figures import CameraStatus
 from nodes.watching.monitor import Status
-from nodes.watching.verdict import of_camera, of_system
+from nodes.watching.verdict import Verdict, of_camera, of_system
 from nodes.watching.words import LEVEL_STYLE, Level, level_of
 
 REFRESH_HZ = 4
@@ -89,14 +89,18 @@ def render(status: Status, seconds: float, page: str = "", width: int = 80) -> G
 
     page: address of the live page, "" without one. width: of the terminal; a narrow one gets the most telling columns.
     """
-    verdicts = {camera.name: of_camera(camera) for camera in status.cameras}
+    verdicts = {camera.name: of_camera(camera, status.standing) for camera in status.cameras}
     headline = of_system(status, verdicts)
     of_cameras = [
         Text(f"{name}: {verdict.words}", style=LEVEL_STYLE[verdict.level])
         for name, verdict in verdicts.items()
         if verdict.level >= Level.WARN and f"{name}: {verdict.words.rstrip('.')}" not in headline.words
     ]
-    notes = [Text(note, style=LEVEL_STYLE[Level.WARN]) for note in status.notes if note not in headline.words]
+    notes = [
+        Text(note, style=LEVEL_STYLE[Level.WARN])
+        for note in status.notes
+        if note not in headline.words and not status.standing  # fusion misses frames then, which is as it should be
+    ]
     recording = [Text(status.recording, style="bold red")] if status.recording else []
     return Group(
         Text(headline.words, style=f"{LEVEL_STYLE[headline.level]} bold"),
@@ -112,10 +116,13 @@ def render(status: Status, seconds: float, page: str = "", width: int = 80) -> G
 
 def plain_line(status: Status, seconds: float) -> str:
     """One line for logs and pipes."""
-    cameras = ", ".join(f"{camera.name} {_number(camera.fps)} fps{_trouble(camera)}" for camera in status.cameras)
+    verdicts = {camera.name: of_camera(camera, status.standing) for camera in status.cameras}
+    cameras = ", ".join(
+        f"{camera.name} {_number(camera.fps)} fps{_trouble(verdicts[camera.name])}" for camera in status.cameras
+    )
     recording = f" | {status.recording}" if status.recording else ""
     figures = f"{_fusion(status).plain}  {_quality(status).plain}"
-    return f"{seconds:6.1f} s | {of_system(status).words} | {figures} | {cameras}{recording}"
+    return f"{seconds:6.1f} s | {of_system(status, verdicts).words} | {figures} | {cameras}{recording}"
 
 
 def _table(status: Status, width: int) -> Table:
@@ -154,8 +161,7 @@ def _number(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else "-"
 
 
-def _trouble(camera: CameraStatus) -> str:
-    verdict = of_camera(camera)
+def _trouble(verdict: Verdict) -> str:
     return "" if verdict.level is Level.GOOD else f" ({verdict.words})"
 
 

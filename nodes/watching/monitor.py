@@ -13,6 +13,7 @@ from nodes.watching.accuracy import Accuracy, Truth
 from nodes.watching.camera_figures import CameraFigures, CameraStatus
 from nodes.watching.figures import Samples, Window
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D, RecorderHealth, Session
+from nodes.wire.requests import PlayState
 
 FUSION = "fusion"  # the source of poses; others may speak on the bus under names of their own
 RECORDER = "recorder"
@@ -29,7 +30,7 @@ class Status:
     """The figures of the last seconds; NaN where nothing is known (yet).
 
     latency: from capture to publication. error_mm: against the truth, where one is configured. notes: plain words.
-    recording: what is recorded, "" when nothing is.
+    recording: what is recorded, "" when nothing is. standing: a recording that is played stands still, as was asked.
     """
 
     cameras: tuple[CameraStatus, ...]
@@ -44,6 +45,7 @@ class Status:
     has_truth: bool
     notes: tuple[str, ...]
     recording: str = ""
+    standing: bool = False
 
 
 class PoseFigures:
@@ -118,6 +120,7 @@ class Monitor:
         self._error_mm = Window(WINDOW_S)
         self._reprojection_px = Window(WINDOW_S)
         self._people = 0
+        self._standing = False
 
     def feed(self, message: Message, received_ns: int) -> None:
         """Take in one message of any kind."""
@@ -140,6 +143,8 @@ class Monitor:
                 self.last_heard_ns[RECORDER] = received_ns
             case Session():
                 self.session_start_ns = message.start_ns
+            case PlayState():
+                self._standing = not message.playing
 
     def expect_fusion(self, fuses: bool = True) -> None:
         """From now on fusion is awaited as at the start; or is not, where nothing fuses any more."""
@@ -205,6 +210,7 @@ class Monitor:
             has_truth=self.accuracy is not None,
             notes=self._notes(),
             recording=self._recording(),
+            standing=self._standing,
         )
 
     def _recording(self) -> str:
