@@ -24,7 +24,8 @@ class BoardNumbers:
         self._told = ""  # the calibrator's board that the controls were last set to
         self._base: CharucoBoard | None = None
         gui = page.server.gui
-        with gui.add_folder("1 · The board"):
+        self._folder = gui.add_folder("1 · The board")
+        with self._folder:
             self._about = Written(gui.add_html(html.block(f'<div class="dim"><small>{PRINT}</small></div>')))
             self._columns = gui.add_number("Squares across", 5, min=3, max=64, step=1)
             self._rows = gui.add_number("Squares down", 7, min=3, max=64, step=1)
@@ -38,7 +39,6 @@ class BoardNumbers:
                 "Printed on both sides", False, hint="corner behind corner, by `calibrate board --two-sided`"
             )
             self._wrong = Written(gui.add_html(""))
-        self._controls = (self._columns, self._rows, self._square, self._marker, self._two_sided)
 
     def board(self) -> CharucoBoard:
         """As the numbers say. Raises CalibrationError for an impossible one."""
@@ -64,12 +64,11 @@ class BoardNumbers:
         return self.text() != ""
 
     def show(self, state: CalibrationState | None, fixed: bool) -> None:
-        """Bring it up to date. fixed: nothing can be changed now."""
+        """Bring it up to date. fixed: nothing can be changed now; what is done then needs the room."""
+        change(self._folder, visible=not fixed)
         if state is not None and state.board_toml != self._told:
             self._told = state.board_toml
             self._follow(state.board_toml)
-        for control in self._controls:
-            change(control, disabled=fixed)
         self._wrong.write(self._what_is_wrong(state))
 
     def _follow(self, board_toml: str) -> None:

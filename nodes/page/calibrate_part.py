@@ -46,8 +46,8 @@ class Calibrate:
             with gui.add_folder("2 · Show it to the cameras"):
                 self._todo = Written(gui.add_html(""))
                 self._start = gui.add_button(START, color="blue")
-                self._anew = gui.add_button(ANEW, hint="forgets what was seen; the files stay")
                 self._cards = Written(gui.add_html(""))
+                self._anew = gui.add_button(ANEW, color="gray", hint="forgets what was seen; the files stay")
             with gui.add_folder("3 · Calibrate"):
                 self._solve = gui.add_button("Calibrate")
                 self._progress = gui.add_progress_bar(0.0, visible=False)
@@ -80,7 +80,7 @@ class Calibrate:
             state = None
         self._state = state
         self._head.write(html.block(*self._heading(seen, state)))
-        self._board.show(state, fixed=state is None or state.state in {"looking", "solving"})
+        self._board.show(state, fixed=state is not None and state.state in {"looking", "solving"})
         self._show_take(state)
         self._show_solving(seen, state)
         self._floor.show(seen, state)
@@ -91,7 +91,8 @@ class Calibrate:
             return [html.dim(INTRO), html.line(Level.WARN, why)]
         alone = [html.line(Level.WARN, ONE)] if len(seen.cameras) == 1 else []
         note = [html.line(Level.CALM, state.note)] if state.note and state.state != "failed" else []
-        return [html.dim(INTRO), *alone, *note]
+        intro = [] if state.state in {"looking", "solving"} else [html.dim(INTRO)]
+        return [*intro, *alone, *note]
 
     def _show_take(self, state: CalibrationState | None) -> None:
         at = "" if state is None else state.state
