@@ -25,7 +25,7 @@ from tests.board_videos import write_video
 pytestmark = pytest.mark.slow
 
 SIZE_WH = (640, 360)
-FPS, FRAMES = 4, 40
+FPS, FRAMES = 4, 30
 NAMES = ("cam_0", "cam_1", "cam_2")
 
 
@@ -38,7 +38,7 @@ def taken():
     filmed = []
     for camera in rig.cameras:
         view = view_of(camera, Scene())
-        poses = (_near(T_world_board(1.3 * n / FPS)) for n in range(FRAMES))
+        poses = (_near(T_world_board(1.7 * n / FPS)) for n in range(FRAMES))
         filmed.append(np.stack([picture(view, plate, pose, rng) for pose in poses]))
     return rig, np.stack(filmed)
 
@@ -110,25 +110,28 @@ def test_one_camera_never_sees_the_board(taken, capsys, tmp_path):
     assert "cam_2" not in refused.text
 
 
-def test_the_board_has_other_squares(good, capsys, tmp_path):
+def test_the_board_has_other_squares(taken, capsys, tmp_path):
+    folder = _folder(tmp_path / "take", taken[1][:, ::3])
     save_board(replace(BOARD, columns=4, rows=6), tmp_path / "other.toml")
-    refused = Refused(capsys, tmp_path, "--videos", good, "--board", tmp_path / "other.toml")
+    refused = Refused(capsys, tmp_path, "--videos", folder, "--board", tmp_path / "other.toml")
     assert "5x7" in refused.text
 
 
-def test_a_mirrored_picture(corners, capsys, tmp_path):
+def test_a_mirrored_picture(corners, taken, capsys, tmp_path):
     seen = corners[2]
     flipped = replace(seen, corners_px=(SIZE_WH[0] - 1, 0) + seen.corners_px * (-1, 1), mirrored=~seen.mirrored)
-    refused = Refused(capsys, tmp_path, *_kept([*corners[:2], flipped], tmp_path))
+    kept = _kept([*corners[:2], flipped], tmp_path)
+    refused = Refused(capsys, tmp_path, *kept, "--intrinsics", _lenses(taken[0], tmp_path))
     assert "cam_2" in refused.text
     assert "mirrored" in refused.text
 
 
-def test_an_upside_down_camera_is_calibrated_and_told(corners, capsys, tmp_path):
+def test_an_upside_down_camera_is_calibrated_and_told(corners, taken, capsys, tmp_path):
     """Geometry does not mind a camera that is mounted so; the one who looks at people does."""
     seen = corners[1]
     turned = replace(seen, corners_px=np.array(SIZE_WH) - 1 - seen.corners_px)
-    code = _command(*_kept([corners[0], turned, corners[2]], tmp_path), "--out", tmp_path / "rig.toml")
+    kept = _kept([corners[0], turned, corners[2]], tmp_path)
+    code = _command(*kept, "--intrinsics", _lenses(taken[0], tmp_path), "--out", tmp_path / "rig.toml")
     told = capsys.readouterr()
     assert "cam_1" in told.out + told.err
     assert "stands on its head" in told.out + told.err
@@ -174,9 +177,9 @@ def _kept(corners, tmp_path) -> tuple[str | Path, ...]:
     return "--corners", path, "--board", tmp_path / "board.toml"
 
 
-def test_cameras_that_never_see_the_board_together(corners, capsys, tmp_path):
-    apart = [_without(each, (each.frame < 20) == (c == 2)) for c, each in enumerate(corners)]
-    refused = Refused(capsys, tmp_path, *_kept(apart, tmp_path))
+def test_cameras_that_never_see_the_board_together(corners, taken, capsys, tmp_path):
+    apart = [_without(each, (each.frame < FRAMES // 2) == (c == 2)) for c, each in enumerate(corners)]
+    refused = Refused(capsys, tmp_path, *_kept(apart, tmp_path), "--intrinsics", _lenses(taken[0], tmp_path))
     assert refused.code == 2
     assert "'cam_2' saw the board together with" in refused.text
     assert "at 0 instants" in refused.text
@@ -187,13 +190,14 @@ def test_observations_that_are_all_nan(corners, capsys, tmp_path):
     assert refused.code == 2
 
 
-def test_observations_of_which_some_are_nan_are_no_harm(corners, tmp_path):
+def test_observations_of_which_some_are_nan_are_no_harm(corners, taken, tmp_path):
     half = []
     for each in corners:
         corners_px = each.corners_px.copy()
         corners_px[::4, 3, 0] = np.nan
         half.append(replace(each, corners_px=corners_px))
-    assert _command(*_kept(half, tmp_path), "--out", tmp_path / "rig.toml") == 0
+    lenses = _lenses(taken[0], tmp_path)
+    assert _command(*_kept(half, tmp_path), "--intrinsics", lenses, "--out", tmp_path / "rig.toml") == 0
 
 
 def test_two_files_exchanged_half_way(corners, taken, capsys, tmp_path):
