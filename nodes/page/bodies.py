@@ -24,7 +24,15 @@ DIM = 0.4  # brightness of a bone that rests on a prediction
 FARTHEST_M = 1e5  # what is drawn farther away costs browsers their precision
 ROOT_HEIGHT_M = 0.95  # of the hips, where poses are relative to them
 ROOT_APART_M = 1.3
-ORIGIN_COLOURS = np.array([ORIGIN_RGB[origin] for origin in sorted(Origin)], np.uint8)
+DEEPER = 1.7  # exponent that makes colours deeper, since the room's light washes them out again
+
+
+def _lit(colours: npt.ArrayLike) -> U8:
+    """Colours (..., 3) that look like these when light falls on them."""
+    return np.round(255 * (np.asarray(colours) / 255) ** DEEPER).astype(np.uint8)
+
+
+ORIGIN_COLOURS = _lit([ORIGIN_RGB[origin] for origin in sorted(Origin)])
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def drawn(pose: Pose3D, joints_m: list[F32], plan: Plan, slots: int, beside: boo
         radius[slot] = np.where(there, JOINT_RADIUS_M * plan.thickness * share, 0)
         halo[slot] = 0 if beside else np.where(there, _halo(person), 0)
         origin = np.minimum(person.origin, len(ORIGIN_COLOURS) - 1)
-        joint_rgb[slot] = BESIDE_RGB if beside else ORIGIN_COLOURS[origin]
+        joint_rgb[slot] = _lit(BESIDE_RGB) if beside else ORIGIN_COLOURS[origin]
         starts[slot], ends[slot], guessed = _bones_of(here, origin == Origin.PREDICTED, plan)
         bone_rgb[slot] = _bone_rgb(BESIDE_RGB if beside else person_rgb(person.id), guessed)
     wxyz, length = along(starts.reshape(-1, 3), ends.reshape(-1, 3))
@@ -150,7 +158,7 @@ def _bones_of(joints_m: F32, guessed: npt.NDArray[np.bool_], plan: Plan) -> tupl
 
 def _bone_rgb(colour: Rgb, guessed: npt.NDArray[np.bool_]) -> U8:
     """Colours (B, 3) of bones."""
-    return (np.array(colour) * np.where(guessed, DIM, 1.0)[:, None]).astype(np.uint8)
+    return (_lit(colour) * np.where(guessed, DIM, 1.0)[:, None]).astype(np.uint8)
 
 
 def above(joints_m: F32) -> F32 | None:

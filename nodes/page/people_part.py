@@ -179,10 +179,10 @@ class Bodies:
             self._balls.batched_scales = now.radius_m
             self._balls.batched_colors = now.joint_rgb
         if self._halos is not None:
-            self._halos.visible = bool(now.halo_m.any())
+            self._halos.visible = True
+            self._halos.batched_scales = now.halo_m
             if now.halo_m.any():
                 self._halos.batched_positions = now.joints_m
-                self._halos.batched_scales = now.halo_m
                 self._halos.batched_colors = now.joint_rgb
         if self._rods is not None:
             self._rods.visible = True

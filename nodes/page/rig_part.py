@@ -1,5 +1,6 @@
 """The room: floor, axes, and the cameras with what they see."""
 
+import re
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +27,7 @@ LEAST_PICTURE_M, MOST_PICTURE_M = 0.55, 2.2
 WALL_M = 2.4  # width of the pictures of cameras of which nobody knows where they stand
 WALL_GAP_M = 0.35
 JPEG_QUALITY = 75
+MOST_LETTERS = 50  # of what stands at a camera
 
 
 class _Removable(Protocol):
@@ -64,8 +66,7 @@ class RigInRoom:
         verdict = seen.judged.cameras.get(name, ALL_WELL) if seen.judged is not None else ALL_WELL
         is_old = verdict.kind in OLD
         colour = OLD_RGB if is_old else LEVEL_RGB[verdict.level] if verdict.level >= Level.WARN else CALM_RGB
-        words = f"{name}: {verdict.words}" if verdict.words else name
-        self._labels[name].text = words if len(words) < 60 else words[:57] + "…"
+        self._labels[name].text = f"{name}: {_in_short(verdict.words)}" if verdict.words else name
         now = (seen.previews.get(name), is_old, colour)
         if self._drawn.get(name) != now:
             self._drawn[name] = now
@@ -114,6 +115,12 @@ class RigInRoom:
         if names:
             high = np.array([2.5, 0.0, 1.0 + rows * (WALL_M * 0.75 + WALL_GAP_M) - WALL_M * 0.375])
             self._why = self._page.server.scene.add_label("/why", why_flat(seen), position=high, anchor="bottom-center")
+
+
+def _in_short(words: str) -> str:
+    """The first clause; the panel tells the rest."""
+    clause = re.split(r"[,;:] ", words, maxsplit=1)[0]
+    return clause if len(clause) <= MOST_LETTERS else clause[: MOST_LETTERS - 1] + "…"
 
 
 def why_flat(seen: Seen) -> str:

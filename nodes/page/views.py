@@ -18,6 +18,7 @@ from nodes.watching.monitor import FUSION
 ROOM, FREE = "the whole room", "freely"
 FOLLOW, THROUGH = "following person ", "through camera "
 NEAR_M, BEYOND_PICTURE_M = 0.01, 0.9  # a camera's own frustum is nearer than the second, so that it is not seen
+FOLLOW_M = 4.5  # from a person when they begin to be followed, or nearer
 EASE = 0.12  # of the way to a followed person, thirty times a second
 TURNED = 0.02  # of a direction
 TURNED_M = 0.01  # a change of the offset that is the user's doing
@@ -66,6 +67,7 @@ class _View:
         self._look = ROOM
         self._chosen: str | None = ROOM
         self._since_ns = 0
+        self._is_new = True
         self._eye: Eye | None = None  # where the page has put the camera; None: where the user has
         self._target: Array | None = None
         self._offset = np.zeros(3)
@@ -107,7 +109,7 @@ class _View:
         if self._look.startswith(FOLLOW):
             self._follow(seen, now_ns)
         elif self._eye is not None and now_ns - self._since_ns > SETTLED_NS and self._has_left(self._eye):
-            self._take(FREE, now_ns)
+            self._settle(self._eye, now_ns)
         if self._picture is not None:
             self._picture.show(seen)
 
@@ -152,6 +154,14 @@ class _View:
             camera.fov = eye.fov_rad
         self._eye = eye
 
+    def _settle(self, eye: Eye, now_ns: int) -> None:
+        """The camera is elsewhere: a browser that has just opened the page has overheard it; later it is the user."""
+        if self._is_new:
+            self._is_new, self._since_ns = False, now_ns
+            self._put(eye)
+        else:
+            self._take(FREE, now_ns)
+
     def _has_left(self, eye: Eye) -> bool:
         """Whether the user has moved the camera from where the page had put it."""
         camera = self._client.camera
@@ -170,8 +180,11 @@ class _View:
         camera = self._client.camera
         offset = camera.position - camera.look_at
         if self._target is None:
-            self._target, self._offset = camera.look_at.copy(), offset
-        if np.linalg.norm(offset - self._offset) > TURNED_M:
+            near = min(1.0, FOLLOW_M / max(float(np.linalg.norm(offset)), 1e-6))
+            self._target, self._offset = camera.look_at.copy(), offset * near
+        elif now_ns - self._since_ns < SETTLED_NS:
+            pass  # it answers still from where it was
+        elif np.linalg.norm(offset - self._offset) > TURNED_M:
             self._offset, self._turned_ns = offset, now_ns
         if now_ns - self._turned_ns < HANDS_OFF_NS:
             return
