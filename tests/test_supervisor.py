@@ -17,6 +17,7 @@ from nodes.system.process_table import Process, Row, Setup, expand, from_this_ma
 from nodes.system.supervisor import Supervisor
 
 MS = 1_000_000
+AS_A_NODE = "import signal, time\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = (
     "import signal, time; [signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)];"
@@ -129,9 +130,9 @@ def test_nothing_of_the_output_is_lost(supervise, said):
 
 
 def test_stop_ends_the_polite_and_the_stubborn_and_what_they_started(supervise, said, monkeypatch):
-    steps = ((signal.SIGINT, 0.3), (signal.SIGTERM, 0.3), (signal.SIGKILL, 5.0))
+    steps = ((signal.SIGTERM, 0.3), (signal.SIGKILL, 5.0))
     monkeypatch.setattr(supervisor_module, "STOP_STEPS", steps)
-    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
+    parent = f"{AS_A_NODE}import subprocess, sys; subprocess.run([sys.executable, '-c', {STUBBORN!r}])"
     supervisor = supervise(polite=SLEEP, stubborn=STUBBORN, parent=parent)
     run_until(supervisor, lambda: len([line for _, line in said if line == "up"]) == 3)
     tree = [psutil.Process(supervisor.pid(name)) for name in ("polite", "stubborn", "parent")]
@@ -144,7 +145,7 @@ def test_stop_ends_the_polite_and_the_stubborn_and_what_they_started(supervise, 
 
 def test_stop_lets_processes_finish_what_they_are_doing(supervise, said):
     code = (
-        "import time\ntry:\n print('up', flush=True); time.sleep(600)\n"
+        f"{AS_A_NODE}try:\n print('up', flush=True); time.sleep(600)\n"
         "except KeyboardInterrupt:\n time.sleep(0.3); print('saved', flush=True)"
     )
     supervisor = supervise(one=code)
@@ -153,9 +154,16 @@ def test_stop_lets_processes_finish_what_they_are_doing(supervise, said):
     assert said.by("one") == ["up", "saved"]
 
 
+def test_what_has_not_begun_yet_ends_without_a_word(supervise, said):
+    supervisor = supervise(one=SLEEP)  # as a node that still imports
+    run_until(supervisor, lambda: said)
+    supervisor.stop()
+    assert said.by("one") == ["up"]
+
+
 def test_the_first_row_is_stopped_last(supervise, said):
     code = (
-        "import time\ntry:\n print('up', flush=True); time.sleep(600)\n"
+        f"{AS_A_NODE}try:\n print('up', flush=True); time.sleep(600)\n"
         "except KeyboardInterrupt:\n print('end', flush=True)"
     )
     supervisor = supervise(hub=code, other=code.replace("print('end'", "time.sleep(0.3); print('end'"))

@@ -15,9 +15,11 @@ from nodes.system.process_table import Process
 from nodes.system.restart import USER_MISTAKE, Action, ProcessState, next_action, wait_ns
 from nodes.wire import requests
 
-# Each signal and how long it is given. A camera lets go of its device within a frame; three seconds are plenty.
-STOP_STEPS = ((signal.SIGINT, 3.0), (signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0))
-MAKE_WAY_NS = 5_000_000_000  # for the first two of them, where one process takes another's place
+# Each signal and how long it is given. A camera lets go of its device within a frame; five seconds are plenty. Nodes
+# take SIGTERM as they take SIGINT; but while they still import, it ends them without a word, where SIGINT would have
+# them write a traceback.
+STOP_STEPS = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
+MAKE_WAY_NS = 5_000_000_000  # the first of them, where one process takes another's place
 POLL_S = 0.02
 
 Say = Callable[[str, str], None]  # (name of the process, line)
@@ -116,7 +118,7 @@ class Supervisor:
                 entry.state = entry.state.started(now_ns)
                 entry.stepped_back = False
             elif action is Action.STOP:
-                entry.child.send(signal.SIGINT)
+                entry.child.send(signal.SIGTERM)
 
     def replace(self, process: Process) -> None:
         """From now on this one is wanted under its name. One that runs is asked to end, which is no crash."""
@@ -136,7 +138,7 @@ class Supervisor:
         if entry.state.alive:
             if not entry.end_asked_ns:
                 entry.end_asked_ns = now_ns
-                entry.child.send(signal.SIGINT)
+                entry.child.send(signal.SIGTERM)
             elif now_ns - entry.end_asked_ns > MAKE_WAY_NS:
                 entry.child.send(signal.SIGKILL)
             return False
