@@ -25,7 +25,8 @@ class Actions:
 
     def __init__(self, page: Page) -> None:
         gui = page.server.gui
-        self._over_all = Written(gui.add_html(""))  # beside the tabs, so that it is seen whichever is open
+        gui.add_html(html.STYLE)  # beside the tabs, so that it is there whichever is open
+        self._over_all = Written(gui.add_html(""))
         with page.tabs.live:
             self._recording = Recording(page)
             self._marking = Marking(page)

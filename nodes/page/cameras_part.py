@@ -52,7 +52,6 @@ class Cameras:
 
     def __init__(self, page: Page) -> None:
         with page.tabs.cameras:
-            page.server.gui.add_html(html.STYLE)
             self._table = Written(page.server.gui.add_html(""))
             page.server.gui.add_html(html.meanings("What the figures mean", MEANINGS))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from nodes.watching.words import LEVEL_RGB, Level, Rgb
 
+# On a phone viser's own panel, which has no class to be named by, leaves a third of the screen unused.
 STYLE = """<style>
 .lp{font-size:14px;line-height:1.4;color:#dfe3e8;font-variant-numeric:tabular-nums;
  overflow-wrap:anywhere;padding:0 14px 0 10px}
@@ -16,17 +17,19 @@ STYLE = """<style>
 .lp .head .light{margin-top:4px;width:12px;height:12px}
 .lp .light{display:inline-block;flex:none;width:9px;height:9px;border-radius:50%;margin-right:2px}
 .lp .swatch{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}
-.lp .row{display:flex;gap:8px;align-items:baseline}.lp .row .light{align-self:center}
+.lp .row{display:flex;gap:8px;align-items:baseline}.lp .row .light{align-self:flex-start;margin-top:5px}
 .lp .grow{flex:1}.lp .right{text-align:right;white-space:nowrap}
 .lp .bar{display:flex;height:9px;border-radius:3px;overflow:hidden;background:#ffffff14}
 .lp table{border-collapse:collapse;width:100%}
-.lp th{font-weight:500;font-size:12.5px;color:#98a2ad;text-align:right;padding:2px 0 2px 8px;vertical-align:bottom}
+.lp th{font-weight:500;font-size:12.5px;color:#98a2ad;text-align:right;padding:2px 0 2px 8px;vertical-align:bottom;
+ white-space:nowrap}
 .lp td{text-align:right;padding:2px 0 2px 8px;vertical-align:baseline;white-space:nowrap}
 .lp th:first-child,.lp td:first-child{text-align:left;padding-left:0}
 .lp td.words{white-space:normal;text-align:left;padding:0 0 5px 14px;font-size:12.5px;color:#98a2ad}
 .lp tr.line td,.lp tr.line th{border-top:1px solid #ffffff1a}
 .lp [title]{text-decoration:underline dotted #ffffff40;text-underline-offset:3px;cursor:help}
 .lp details summary{cursor:pointer;color:#98a2ad}
+@media(max-width:600px){[style*="width: 20em"]{width:100vw!important}}
 .lp dt{color:#fff;margin-top:5px}.lp dd{margin:0;color:#b5bdc6}
 </style>"""
 

@@ -31,7 +31,6 @@ class Status:
 
     def __init__(self, page: Page) -> None:
         with page.tabs.live:
-            page.server.gui.add_html(html.STYLE)
             self._whole = Written(page.server.gui.add_html(""))
             self._newest = Written(page.server.gui.add_html(""))
             self._people = Written(page.server.gui.add_html(""))

@@ -50,7 +50,6 @@ class Timing:
         self._server = page.server
         gui = page.server.gui
         with page.tabs.timing:
-            gui.add_html(html.STYLE)
             self._table = Written(gui.add_html(""))
             gui.add_html(html.meanings("What these mean", MEANINGS))
             gui.add_html(html.block(html.heading("Milliseconds behind, the last five minutes")))

@@ -6,7 +6,7 @@ is told a few times, and then that it does.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from nodes.watching.verdict import ALL_WELL, GOOD, Verdict, counted, of_several, told_s
@@ -71,6 +71,8 @@ class Events:
 
     def take(self, look: Look, now_ns: int, wall_ns: int) -> list[Told]:
         """What has happened since the last look. now_ns: monotonic."""
+        if not look.cameras and look.heard:
+            look = replace(look, heard=self._before.heard)  # it has not said yet what it consists of
         now_s, before, self._before = now_ns * 1e-9, self._before, look
         said = [*_connection(before, look)]
         if look.heard:
