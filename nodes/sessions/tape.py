@@ -57,7 +57,7 @@ class Tape:
     def at(self, at_ns: int) -> tuple[list[Logged], Iterator[Came]]:
         """The newest message of each topic at a moment, in their order, and what comes behind it."""
         newest: dict[str, Logged] = {}
-        for came in self._timed(self._logged(max(self.from_ns, at_ns - LOOK_BACK_NS), at_ns + RECORDER_TURN_NS + 1)):
+        for came in self._timed(self._logged(at_ns - LOOK_BACK_NS, at_ns + RECORDER_TURN_NS + 1)):
             if came.at_ns <= at_ns:
                 newest.pop(came.logged.topic, None)  # so that they stay in their order
                 newest[came.logged.topic] = came.logged
@@ -107,7 +107,8 @@ class Tape:
         """Of the stretch that is played."""
         start_ns = self._session.start_ns
         to_s = self._to_s if to_ns is None else min((to_ns - start_ns) / S, self._to_s or float("inf"))
-        return self._session.logged(*self._kinds, from_s=(from_ns - start_ns) / S, to_s=to_s)
+        from_s = (max(from_ns, self.from_ns) - start_ns) / S
+        return self._session.logged(*self._kinds, from_s=from_s, to_s=to_s)
 
     def _timed(self, records: Iterator[Logged]) -> Iterator[Came]:
         return (Came(self._pace.came_ns(logged), logged) for logged in records)
