@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mcap.records import ChunkIndex
 
 from nodes.sessions.about import about_of
 from nodes.sessions.beside import Beside, check_beside
 from nodes.sessions.errors import SessionError
+from nodes.sessions.logged import Logged
 from nodes.sessions.play_head import SILENCE_NS, PlayHead, Stamps
 from nodes.sessions.play_options import Play
 from nodes.sessions.reader import SessionReader
@@ -165,11 +167,14 @@ def test_marks_are_told_in_seconds_of_the_recording(session):
 
 
 def test_marks_are_found_without_reading_what_holds_none(session, monkeypatch):
-    read: list[int] = []
+    read: list[ChunkIndex] = []
     records = SessionReader._records
-    monkeypatch.setattr(
-        SessionReader, "_records", lambda self, index, names: read.append(1) or records(self, index, names)
-    )
+
+    def counted(reader: SessionReader, index: ChunkIndex, names: set[str]) -> list[Logged]:
+        read.append(index)
+        return records(reader, index, names)
+
+    monkeypatch.setattr(SessionReader, "_records", counted)
     assert len(list(session.logged(Mark))) == 2
     assert len(read) == 2
 
