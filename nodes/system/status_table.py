@@ -97,14 +97,12 @@ def render(status: Status, seconds: float, page: str = "", width: int = 80) -> G
         if verdict.level >= Level.WARN and f"{name}: {verdict.words.rstrip('.')}" not in headline.words
     ]
     notes = [
-        Text(note, style=LEVEL_STYLE[Level.WARN])
-        for note in status.notes
-        if note not in headline.words and not status.standing  # fusion misses frames then, which is as it should be
+        Text(note, style=LEVEL_STYLE[Level.WARN]) for note in status.notes if _is_news(note, status, verdicts, headline)
     ]
     recording = [Text(status.recording, style="bold red")] if status.recording else []
     return Group(
         Text(headline.words, style=f"{LEVEL_STYLE[headline.level]} bold"),
-        _table(status, width),
+        _table(status, verdicts, width),
         _fusion(status),
         _quality(status),
         *recording,
@@ -125,7 +123,14 @@ def plain_line(status: Status, seconds: float) -> str:
     return f"{seconds:6.1f} s | {of_system(status, verdicts).words} | {figures} | {cameras}{recording}"
 
 
-def _table(status: Status, width: int) -> Table:
+def _is_news(note: str, status: Status, verdicts: dict[str, Verdict], headline: Verdict) -> bool:
+    """Whether a note says what does not stand there already. A recording that stands still has fusion miss frames."""
+    name, _, words = note.partition(": ")
+    told = name in verdicts and words in verdicts[name].words
+    return not (status.standing or told or note in headline.words)
+
+
+def _table(status: Status, verdicts: dict[str, Verdict], width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("camera", no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -133,7 +138,7 @@ def _table(status: Status, width: int) -> Table:
     for heading in figures:
         table.add_column(heading, justify="right", no_wrap=True)
     for camera in status.cameras:
-        state = Text(camera.state, style=LEVEL_STYLE[level_of(camera.state)])
+        state = Text(camera.state, style=LEVEL_STYLE[verdicts[camera.name].level])
         table.add_row(camera.name, state, *(FIGURES[heading](camera) for heading in figures))
     return table
 
