@@ -38,6 +38,7 @@ LATENCY_NS = sum(STAGES_NS.values())
 SAYINGS_HZ = {"about": 1.0, "session": 2.0, "system": 2.0, "recorder": 2.0, "fusion_health": 5.0}
 CAMERA_HEALTH_HZ = 4.0
 RECORDED_BYTES_S = 250_000
+LIFTER = "ONNX Runtime CPU: TensorRT and CUDA: no NVIDIA GPU"
 
 
 class ActingSystem:
@@ -71,7 +72,7 @@ class ActingSystem:
         self._about = about
         if tells_about and about is None and self.config is not None:
             self._about = about_of(
-                self.config, self.cast.rig if calibrated else None, "ONNX Runtime, CPU", skeleton=self.cast.skeleton
+                self.config, self.cast.rig if calibrated else None, LIFTER, skeleton=self.cast.skeleton
             )
         self.distort = distort
         self._hub, self._hub_outer = hub, hub_outer
@@ -209,6 +210,7 @@ class ActingSystem:
                 frames=int(at_s * self._keypoints_hz),
                 late=int(at_s / 7),
                 note="" if alive else f"no frames for {age_ns * 1e-9:.1f} s",
+                reprojection_px=2.0 + 0.3 * index,
             )
         return FusionHealth(
             **stamps,
@@ -218,6 +220,7 @@ class ActingSystem:
             people=self.cast.n_people,
             reprojection_px_p50=2.0,
             fused_until_ns=stamps["captured_ns"] - LATENCY_NS,
+            lifter=LIFTER,
         )
 
     def _recorder_health(self, stamps: dict[str, Any]) -> RecorderHealth | None:

@@ -121,5 +121,5 @@ def _wait_until_connected(shown: Shown) -> None:
     page.locator("canvas[data-engine]").first.wait_for(state="visible")
     page.get_by_role("tab").first.wait_for(state="attached")
     notice = page.get_by_role("alert").filter(has_text=NO_GPU)
-    notice.get_by_role("button").click()
+    notice.get_by_role("button").evaluate("button => button.click()")  # also while it glides in
     notice.wait_for(state="detached")
