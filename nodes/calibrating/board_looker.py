@@ -4,6 +4,7 @@ The camera's own work never waits for it: a thread of its own looks at the newes
 found is handed to the camera's loop, which sends it. Nothing heavy is imported before somebody asks.
 """
 
+import math
 import sys
 import threading
 import time
@@ -18,14 +19,15 @@ from nodes.wire.bus import latest
 from nodes.wire.requests import CALIBRATOR, LOOK_PERIOD_NS, BoardSeen, CalibrationState
 
 SILENT_NS = 3_000_000_000  # a calibrator speaks four times a second; without it nobody takes what is found
+BUSY_SHARE = 0.8  # of the time between two looks
 MOST_FOUND = 20  # looks that the loop has not sent yet
 
 
 class Looks:
     """The thread that looks for one board, from its making until `end`.
 
-    Which pictures are due is told by their own times: the first one of each `LOOK_PERIOD_NS` of the common clock, so
-    that cameras look at the same moments.
+    Which pictures are due is told by their own times: the first one of each `LOOK_PERIOD_NS` of the common time, or of
+    2, 4, 8 … of them where looking takes longer, so that cameras look at the same moments, fast ones and slow ones.
     """
 
     def __init__(self, camera: str, board_toml: str) -> None:
@@ -34,14 +36,16 @@ class Looks:
         self._changed = threading.Condition()
         self._due: Frame | None = None
         self._slot = -1
+        self._period_ns = LOOK_PERIOD_NS
         self._ended = False
+        self._took_ns = 0.0  # a look, on average
         self._seq = 0
         self._found: deque[BoardSeen] = deque(maxlen=MOST_FOUND)
         threading.Thread(target=self._run, name="board", daemon=True).start()
 
     def offer(self, frame: Frame) -> None:
         """A picture that was read; any thread, and quick."""
-        slot = frame.captured_ns // LOOK_PERIOD_NS
+        slot = frame.captured_ns // self._period_ns
         if slot == self._slot or self._ended:
             return
         self._slot = slot
@@ -74,6 +78,7 @@ class Looks:
 
         finder = BoardFinder(board_of_text(self.board_toml))
         while (frame := self._take()) is not None:
+            began_ns = time.monotonic_ns()
             found = finder.find(np.asarray(cv2.cvtColor(frame.image_rgb, cv2.COLOR_RGB2GRAY), np.uint8))
             height, width = frame.image_rgb.shape[:2]
             self._found.append(
@@ -89,6 +94,13 @@ class Looks:
                 )
             )
             self._seq += 1
+            self._keep_up(time.monotonic_ns() - began_ns)
+
+    def _keep_up(self, took_ns: int) -> None:
+        """The shortest period that leaves time for a look."""
+        self._took_ns += 0.3 * (took_ns - self._took_ns)
+        turns = max(1.0, self._took_ns / (BUSY_SHARE * LOOK_PERIOD_NS))
+        self._period_ns = LOOK_PERIOD_NS * 2 ** math.ceil(math.log2(turns))
 
     def _take(self) -> Frame | None:
         """The newest picture that is due, as soon as there is one; None at the end."""

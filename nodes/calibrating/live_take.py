@@ -1,7 +1,7 @@
 """What the cameras of a running system have seen of one board, as their words about it come in. Pure.
 
-Cameras look at the same parts of the common time (`LOOK_PERIOD_NS`), but their words come when they come: a part is
-counted when all cameras that speak have told of it, or when it has been waited for long enough.
+Cameras look at the same moments of the common time (`LOOK_PERIOD_NS`), as nearly as their pictures let, but their words
+come when they come: a moment is counted when all cameras that speak have told of it, or when it was waited for.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,24 @@ from nodes.calibrating.live_progress import USEFUL, Tally
 from nodes.wire.requests import LOOK_PERIOD_NS, BoardCoverage, BoardSeen
 
 MOST_LOOKS = 6000  # of one camera: twelve minutes
-WAITED_NS = 1_000_000_000  # for the words of other cameras about the same moment
+SAME_MOMENT_NS = LOOK_PERIOD_NS * 4 // 5  # pictures of a slow camera come up to half of its period late
+WAITED_NS = 1_500_000_000  # for the words of other cameras about the same moment
 QUIET_NS = 2_000_000_000  # a camera that looks speaks eight times a second, a very slow one twice
 FIRST_WORD_NS = 5_000_000_000  # it loads what it looks with
 
 
 @dataclass
+class _Moment:
+    """captured_ns: of the first word about it; heard_ns: monotonic, when that came. words: by camera."""
+
+    captured_ns: int
+    heard_ns: int
+    words: dict[str, BoardSeen] = field(default_factory=dict)
+
+
+@dataclass
 class _Camera:
-    """captured_ns: of each look, rising. heard_ns: monotonic, of the last one; None before."""
+    """looks: captured_ns rising. heard_ns: monotonic, of the last one; None before."""
 
     size_wh: tuple[int, int] = (1, 1)
     looks: list[BoardSeen] = field(default_factory=list)
@@ -39,7 +49,7 @@ class LiveTake:
         self.tally = Tally(tuple(cameras), board.corner_grid)
         self._began_ns = now_ns
         self._of = {name: _Camera() for name in cameras}
-        self._open: dict[int, tuple[int, dict[str, BoardSeen]]] = {}  # part of time → when its first word came, words
+        self._open: list[_Moment] = []
 
     @property
     def is_full(self) -> bool:
@@ -68,17 +78,15 @@ class LiveTake:
         camera.size_wh, camera.heard_ns = size_wh, now_ns
         camera.looks.append(replace(seen, corners_px=_inside(seen)))
         self.tally.of[seen.source].in_sight = _count(camera.looks[-1])
-        words = self._open.setdefault(seen.captured_ns // LOOK_PERIOD_NS, (now_ns, {}))[1]
-        words[seen.source] = camera.looks[-1]
+        self._moment_of(seen, now_ns).words[seen.source] = camera.looks[-1]
 
     def settle(self, now_ns: int) -> None:
         """Count the moments that are complete."""
         speaking = {name for name, camera in self._of.items() if self._speaks(camera, now_ns)}
-        for part in sorted(self._open):
-            first_ns, words = self._open[part]
-            if speaking <= set(words) or now_ns - first_ns > WAITED_NS:
-                del self._open[part]
-                self._count(list(words.values()))
+        for moment in sorted(self._open, key=lambda moment: moment.captured_ns):
+            if speaking <= set(moment.words) or now_ns - moment.heard_ns > WAITED_NS:
+                self._open.remove(moment)
+                self._count(list(moment.words.values()))
         for name, camera in self._of.items():
             if camera.heard_ns is not None and not self._speaks(camera, now_ns):
                 self.tally.of[name].in_sight = 0
@@ -132,6 +140,7 @@ class LiveTake:
     def restore(self, sightings: Sequence[CameraSightings], first_ns: int) -> None:
         """Take in what a former life of this take has kept."""
         words: list[BoardSeen] = []
+        now_ns = self._began_ns
         for each in sightings:
             words += [
                 BoardSeen(
@@ -148,12 +157,23 @@ class LiveTake:
                     zip(each.captured_s, each.corners_px, each.mirrored, each.frame, strict=True)
                 )
             ]
-        for seen in words:
-            self.take(seen, self._began_ns)
-        self.settle(self._began_ns + WAITED_NS + 1)
+        for seen in sorted(words, key=lambda seen: seen.captured_ns):
+            now_ns = self._began_ns + seen.captured_ns - first_ns  # as if it came in anew
+            self.take(seen, now_ns)
+            self.settle(now_ns)
+        self.settle(now_ns + WAITED_NS + 1)
         for name, camera in self._of.items():
             camera.heard_ns = None
             self.tally.of[name].in_sight = 0
+
+    def _moment_of(self, seen: BoardSeen, now_ns: int) -> _Moment:
+        """The nearest one that has no word of this camera yet; else a new one."""
+        free = [each for each in self._open if seen.source not in each.words]
+        nearest = min(free, key=lambda each: abs(each.captured_ns - seen.captured_ns), default=None)
+        if nearest is None or abs(nearest.captured_ns - seen.captured_ns) > SAME_MOMENT_NS:
+            nearest = _Moment(seen.captured_ns, now_ns)
+            self._open.append(nearest)
+        return nearest
 
     def _count(self, words: Sequence[BoardSeen]) -> None:
         found = {seen.source: Found(seen.corners_px.astype(np.float64), seen.mirrored) for seen in words}

@@ -53,6 +53,7 @@ class Sitting:
     def __init__(self, cameras: tuple[str, ...], settings: Calibrating, now_ns: int) -> None:
         self._cameras = cameras
         self._settings = settings
+        self._folder = settings.folder.resolve()
         self._state = "idle"
         self._note = ""
         self._take: LiveTake | None = None
@@ -170,7 +171,7 @@ class Sitting:
             return
         if self._take is None or self._take.board != board:
             self._set_aside()
-            self._take, self._place = LiveTake(self._cameras, board, now_ns), new_folder(self._settings.folder)
+            self._take, self._place = LiveTake(self._cameras, board, now_ns), new_folder(self._folder)
         self._take.go_on(now_ns)
         self._state = "looking"
         self._keep_due_ns = now_ns + KEEP_EVERY_NS
@@ -273,8 +274,8 @@ class Sitting:
                     by_person(floor.poses, floor.person),
                 )
             name = f"floor-{datetime.now():%Y%m%d-%H%M%S}"
-            self._settings.folder.mkdir(parents=True, exist_ok=True)
-            path = free_name(self._settings.folder, name)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = free_name(self._folder, name)
             save_rig(moved(rig, T_new_old), path, notes=(f"z = 0 and origin {how}, as set on the live page.",))
         except (CalibrationError, OSError) as error:
             self._note = f"the floor was not set: {_told(error)}"
@@ -346,7 +347,7 @@ class Sitting:
 
     def _go_on(self, now_ns: int) -> None:
         """With what a former life has left."""
-        kept = last_kept(self._settings.folder, self._cameras, now_ns)
+        kept = last_kept(self._folder, self._cameras, now_ns)
         if kept is None or kept.take.is_empty:
             return
         self._take, self._place, self._state = kept.take, kept.folder, "looking" if kept.looks else "seen"
