@@ -13,7 +13,7 @@ from nodes.watching.words import LEVEL_RGB, Level
 from nodes.wire.messages import RecorderHealth, RecordRequest
 
 DELAYS_S = {"at once": 0, "in 3 s": 3, "in 5 s": 5, "in 10 s": 10}
-FRESH_NS = 3_000_000_000  # the recorder speaks twice a second
+FRESH_NS = 5_000_000_000  # the recorder speaks twice a second, and less often when the machine is overloaded
 NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{0,60}")
 WRONG_NAME = "A name has letters, digits, . - and _ only, 60 at most."
 NO_RECORDER = "Nobody here records: this system was started without a recorder, or it plays a recording."

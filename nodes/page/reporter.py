@@ -1,16 +1,17 @@
 """Keeps `Seen.judged` and `Seen.told` up to date, a few times a second, also while nobody looks at the page. Pure."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from nodes.page.judged import Judged
 from nodes.page.seen import Seen
 from nodes.watching.events import Events, Look
-from nodes.watching.monitor import Status
+from nodes.watching.monitor import FUSION, Status
 from nodes.watching.verdict import Verdict, figures, of_camera, of_system, told_s
 from nodes.watching.words import Level
-from nodes.wire.requests import PlayState, SystemState
+from nodes.wire.requests import PlayState, ProcessState, SystemState
 
 EVERY_NS = 200_000_000
 GONE_S = 3.0  # without a word from anybody: the system is no more
@@ -35,8 +36,7 @@ class Reporter:
         play = _fresh_play(seen, now_ns)
         if play is not None and not play.playing:
             self._stood_ns = now_ns
-        standing = self._stood_ns is not None and (now_ns - self._stood_ns) * 1e-9 < AGAIN_S
-        judged = judge(seen, now_ns, standing)
+        judged = judge(seen, now_ns, None if self._stood_ns is None else (now_ns - self._stood_ns) * 1e-9)
         seen.judged = judged
         marks, seen.marks = seen.marks, []
         monitor = seen.monitor
@@ -57,12 +57,17 @@ class Reporter:
         seen.told.extend(self._events.take(look, now_ns, wall_ns))
 
 
-def judge(seen: Seen, now_ns: int, standing: bool = False) -> Judged:
-    """How all goes. standing: a recording that is played stands still, or did a moment ago."""
-    status = seen.monitor.status(now_ns, _restarting(seen, now_ns))
-    why_not = _no_latency(seen, status)
+def judge(seen: Seen, now_ns: int, stood_s: float | None = None) -> Judged:
+    """How all goes. stood_s: since a recording that is played stood still, which costs its cameras a moment."""
+    processes = _processes(seen, now_ns)
+    restarting = {name for name, process in processes.items() if process.state == "restarting"}
+    status = seen.monitor.status(now_ns, restarting)
+    if FUSION in processes and processes[FUSION].state == "waiting":  # for other settings
+        status = replace(status, fusion_state="starting")
+    why_not = _no_latency(seen, status, stood_s is not None)
     if why_not:
         status = replace(status, latency_p50_ms=math.nan, latency_p95_ms=math.nan)
+    standing = stood_s is not None and stood_s < AGAIN_S
     cameras = {camera.name: of_camera(camera, standing) for camera in status.cameras}
     heard = _heard(seen, now_ns)
     whole = _of_page(seen, heard, now_ns) or _of_play(seen, status, now_ns) or of_system(status, cameras)
@@ -109,23 +114,25 @@ def _fresh_play(seen: Seen, now_ns: int) -> PlayState | None:
     return seen.play if now_ns - arrived_ns < GONE_S * 1e9 else None
 
 
-def _restarting(seen: Seen, now_ns: int) -> set[str]:
-    """Processes that have ended and are started again, as whoever runs the system says."""
+def _processes(seen: Seen, now_ns: int) -> Mapping[str, ProcessState]:
+    """As whoever runs the system says they are now."""
     if seen.system is None:
-        return set()
-    if now_ns - seen.arrived_ns.get((SystemState, seen.system.source), 0) > FRESH_S * 1e9:
-        return set()
-    return {name for name, process in seen.system.processes.items() if process.state == "restarting"}
+        return {}
+    arrived_ns = seen.arrived_ns.get((SystemState, seen.system.source), 0)
+    return seen.system.processes if now_ns - arrived_ns < FRESH_S * 1e9 else {}
 
 
-def _no_latency(seen: Seen, status: Status) -> str:
+def _no_latency(seen: Seen, status: Status, was_stopped: bool) -> str:
     """Why the stamps of the poses tell no latency; "" when they do."""
-    if seen.play is not None and seen.play.shift_ns == 0:
+    play = seen.play
+    if play is not None and not play.fuses:
+        return "the poses are played as they were recorded"
+    if play is not None and play.shift_ns == 0:
         return "the recording is played with its own stamps, which are of another day"
-    if seen.play is not None and (not seen.play.playing or seen.play.speed != 1.0):
+    if play is not None and play.speed != 1.0:
         return "the recording is not played at its own pace"
-    if seen.play is not None and not seen.play.fuses:
-        return "the poses are played, not made"
+    if play is not None and was_stopped:
+        return "the recording was stopped meanwhile, and its stamps go on from there"
     if not 0 <= status.latency_p50_ms < MOST_LATENCY_MS and not math.isnan(status.latency_p50_ms):
         return "the stamps of the frames are not of this machine's clock"
     return ""

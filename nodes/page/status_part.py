@@ -19,6 +19,7 @@ MOST_PEOPLE = 6  # that are listed
 NEWEST = 4
 MOST_TOLD = 60
 MOST_TROUBLES = 4
+MOST_NOTES = 3
 LAST = 1000.0  # the order of what stands at the foot of the tab
 ORIGINS = tuple(ORIGIN_WORDS)
 NOTHING_YET = "nothing yet"
@@ -61,8 +62,16 @@ def _whole(seen: Seen, judged: Judged) -> list[str]:
         *([html.headline(Level.CALM, "The picture is held; the system goes on")] if seen.held else []),
         *troubles[:MOST_TROUBLES],
         *rest,
+        *_notes(judged),
         *_hints(seen, judged),
     ]
+
+
+def _notes(judged: Judged) -> list[str]:
+    """What fusion and recorder have to say that is not about a camera of ours, which is judged."""
+    ours = tuple(f"{name}: " for name in judged.cameras)
+    notes = [note for note in judged.status.notes if not note.startswith((*ours, *(f"camera {o[:-2]} " for o in ours)))]
+    return [] if judged.status.standing else [html.line(Level.WARN, note) for note in notes[:MOST_NOTES]]
 
 
 def _hints(seen: Seen, judged: Judged) -> list[str]:
@@ -73,7 +82,7 @@ def _hints(seen: Seen, judged: Judged) -> list[str]:
         ]
     if judged.whole.kind in ("gone", "unreadable", "trouble"):
         return [html.dim("The page goes on by itself when that is mended; what it shows is the last that was heard.")]
-    unread = f"{counted(seen.undecodable, 'message')} could not be read: {seen.refusal}" if seen.undecodable else ""
+    unread = "" if not seen.undecodable else f"{counted(seen.undecodable, 'message')} could not be read: {seen.refusal}"
     return [html.line(Level.WARN, unread)] if unread else []
 
 

@@ -146,9 +146,9 @@ def _rest(well: int, of: int) -> str:
 
 
 def named(names: Sequence[str], of: int) -> str:
-    """`left`, `left and right`, or `7 cameras` where they are many, `all 4 cameras`."""
+    """`left`, `left and right`, or `7 cameras` where they are many, `both cameras`, `all 4 cameras`."""
     if len(names) == of > 1:
-        return f"all {of} cameras"
+        return "both cameras" if of == 2 else f"all {of} cameras"
     if len(names) > MOST_NAMES:
         return f"{len(names)} cameras"
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
