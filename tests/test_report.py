@@ -19,7 +19,11 @@ from nodes.report.report import write_report
 from nodes.report.timeline import STRETCHES, Spread, Timeline
 from nodes.sessions.errors import SessionError
 from nodes.sessions.reader import SessionReader
+from nodes.wire.messages import Message
+from nodes.wire.requests import Mark
+from tests import messages as make
 from tests.crowd import STRAIGHT, Actor, actors
+from tests.session_files import saved
 from tests.takes import Part, Take
 
 STANDING, OTHER = actors(2)
@@ -166,6 +170,19 @@ def test_the_page_stands_alone_and_says_it_all(plot, two, tmp_path):
     text = text_of(out)
     for words in ("person 4", "left, right, back", "Gaps", "Latency", "median", "last frame"):
         assert words in text
+
+
+def test_marks_stand_at_their_instants(tmp_path):
+    def mark(at_s: float, text: str) -> tuple[Message, int]:
+        """Heard 50 ms later; the first one before any pose."""
+        at_ns = make.START_NS + round(at_s * 1e9)
+        return Mark(captured_ns=at_ns, published_ns=at_ns, source="mark", seq=0, text=text), at_ns + 50_000_000
+
+    content = sorted([*Take(3.0, TWO).messages(), mark(2.0, "<b>lands"), mark(0.0, "go")], key=lambda each: each[1])
+    gathered = write_report(saved(tmp_path / "take.mcap", content), tmp_path / "out.html")
+    assert [text for _, text in gathered.marks] == ["go", "<b>lands"]
+    assert [at_s for at_s, _ in gathered.marks] == pytest.approx([0.0, 2.0], abs=0.06)
+    assert '<td class="text">&lt;b&gt;lands</td>' in (tmp_path / "out.html").read_text()
 
 
 @pytest.mark.parametrize(

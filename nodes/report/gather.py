@@ -14,11 +14,13 @@ from nodes.sessions.errors import SessionError
 from nodes.sessions.reader import SessionReader
 from nodes.wire.errors import WireError
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
+from nodes.wire.requests import Mark
 
 STAGES = ("interpolate", "queue", "detect", "send", "fuse")
 LATENCY_MS = (0.1, 20_000.0)
 LATENCY_STEPS = 240  # over time: 5 % each
 MOST_GAPS = 10
+MOST_MARKS = 200
 GAP_PERIODS = 2.5
 LIVE_NS = 5_000_000_000  # no live pose is older
 
@@ -77,7 +79,7 @@ class Rhythm:
 
 @dataclass
 class Gathered:
-    """A take. skeleton: of its poses. reprojection: None where there is no calibration."""
+    """A take. skeleton: of its poses. reprojection: None where there is no calibration. marks: seconds and words."""
 
     skeleton: Skeleton
     people: PeopleSeen
@@ -87,6 +89,7 @@ class Gathered:
     reprojection: Reprojection | None
     frame: str = "world"
     end_s: float = 0.0
+    marks: list[tuple[float, str]] = field(default_factory=list)
 
 
 def gather(session: SessionReader, progress: Progress = lambda _: None) -> Gathered:
@@ -105,7 +108,7 @@ def gather(session: SessionReader, progress: Progress = lambda _: None) -> Gathe
     )
     zero_ns: int | None = None  # capture time of second 0
     span_ns = max(1, session.end_ns - session.start_ns)
-    for logged in session.logged(Pose3D, Keypoints2D, CameraHealth, FusionHealth):
+    for logged in session.logged(Pose3D, Keypoints2D, CameraHealth, FusionHealth, Mark):
         try:
             message = logged.message()
         except WireError:
@@ -115,7 +118,8 @@ def gather(session: SessionReader, progress: Progress = lambda _: None) -> Gathe
         if zero_ns is None and isinstance(message, Pose3D):
             zero_ns = message.captured_ns - since_ns + _latency_ns(message, since_ns)
         captured_s = (message.captured_ns - zero_ns) * 1e-9 if zero_ns is not None else 0.0
-        _take_in(gathered, message, captured_s if isinstance(message, Pose3D) else since_ns * 1e-9)
+        is_instant = isinstance(message, Pose3D) or (isinstance(message, Mark) and captured_s > 0)
+        _take_in(gathered, message, captured_s if is_instant else since_ns * 1e-9)
         progress(since_ns / span_ns)
     gathered.end_s = max(gathered.end_s, (session.end_ns - session.start_ns) * 1e-9)
     return gathered
@@ -142,6 +146,8 @@ def _take_in(gathered: Gathered, message: Message, at_s: float) -> None:
                 gathered.reprojection.add_keypoints(message)
         case CameraHealth():
             gathered.cameras.add_health(at_s, message)
+        case Mark() if len(gathered.marks) < MOST_MARKS:
+            gathered.marks.append((at_s, message.text))
         case FusionHealth():
             gathered.cameras.add_fusion(at_s, message)
 

@@ -71,6 +71,7 @@ def places_over_time(gathered: Gathered) -> bytes:
             places, times_s = _places(gathered, number)
             axes.plot(times_s, places[:, 0, k], color=colour, lw=1, label=f"person {number}")
         axes.set_ylabel(f"{name}, m")
+        _draw_marks(axes, gathered)
         axes.set_xlim(0, _end_s(gathered))
         axes.grid(alpha=0.3)
         if k == 0:
@@ -113,6 +114,7 @@ def presence(gathered: Gathered) -> bytes:
             axes.barh(row, (end - start) * width_s, left=start * width_s, height=0.7, color=colours[number])
     axes.set_yticks(range(len(people)), [f"person {number}" for number in people])
     axes.set_ylim(len(people) - 0.4, -0.6)
+    _draw_marks(axes, gathered)
     axes.set_xlim(0, _end_s(gathered))
     axes.set_xlabel("time in the take, s")
     axes.grid(axis="x", alpha=0.3)
@@ -293,6 +295,11 @@ def _runs(seen: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _known(values: F64) -> F64:
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _draw_marks(axes: Axes, gathered: Gathered) -> None:
+    for at_s, _ in gathered.marks:
+        axes.axvline(at_s, color="black", lw=0.8, ls="--")
 
 
 def _end_s(gathered: Gathered) -> float:

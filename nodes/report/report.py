@@ -42,6 +42,7 @@ def report(session: SessionReader, gathered: Gathered) -> str:
     page = Page(f"Take {session.path.name}")
     rig = session.rig() if session.about is not None else None
     _tell_take(page, session, gathered)
+    _tell_marks(page, gathered)
     if gathered.people.seen:
         _tell_places(page, gathered, rig)
     _tell_gaps(page, gathered)
@@ -88,6 +89,12 @@ def _tell_take(page: Page, session: SessionReader, gathered: Gathered) -> None:
         page.say("There are no poses in it: `run_system.py reprocess` makes them from the keypoints.", "note")
     elif not people.seen:
         page.say("Nobody was seen in the whole take.", "note")
+
+
+def _tell_marks(page: Page, gathered: Gathered) -> None:
+    if gathered.marks:
+        page.section("Marks", "Instants that somebody marked while the take was made; broken lines in what follows.")
+        page.table(("at", "mark"), [(_seconds(at_s), text) for at_s, text in sorted(gathered.marks)])
 
 
 def _tell_places(page: Page, gathered: Gathered, rig: CameraRig | None) -> None:
