@@ -178,11 +178,13 @@ def test_marks_stand_at_their_instants(tmp_path):
         at_ns = make.START_NS + round(at_s * 1e9)
         return Mark(captured_ns=at_ns, published_ns=at_ns, source="mark", seq=0, text=text), at_ns + 50_000_000
 
-    content = sorted([*Take(3.0, TWO).messages(), mark(2.0, "<b>lands"), mark(0.0, "go")], key=lambda each: each[1])
+    content = sorted(
+        [*Take(3.0, TWO).messages(), mark(2.0, "foot <b>lands"), mark(0.0, "go")], key=lambda each: each[1]
+    )
     gathered = write_report(saved(tmp_path / "take.mcap", content), tmp_path / "out.html")
-    assert [text for _, text in gathered.marks] == ["go", "<b>lands"]
+    assert [text for _, text in gathered.marks] == ["go", "foot <b>lands"]
     assert [at_s for at_s, _ in gathered.marks] == pytest.approx([0.0, 2.0], abs=0.06)
-    assert '<td class="text">&lt;b&gt;lands</td>' in (tmp_path / "out.html").read_text()
+    assert '<td class="text">foot &lt;b&gt;lands</td>' in (tmp_path / "out.html").read_text()
 
 
 @pytest.mark.parametrize(
