@@ -68,6 +68,8 @@ def judge(seen: Seen, now_ns: int, stood_s: float | None = None) -> Judged:
     if why_not:
         status = replace(status, latency_p50_ms=math.nan, latency_p95_ms=math.nan)
     standing = stood_s is not None and stood_s < AGAIN_S
+    if standing and status.fusion_state == "silent":  # where the poses are played, too
+        status = replace(status, fusion_state="running")
     cameras = {camera.name: of_camera(camera, standing) for camera in status.cameras}
     heard = _heard(seen, now_ns)
     whole = _of_page(seen, heard, now_ns) or _of_play(seen, status, now_ns) or of_system(status, cameras)

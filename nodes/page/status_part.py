@@ -101,9 +101,9 @@ def _people(seen: Seen) -> list[str]:
 
 
 def _person(person: Person3D) -> str:
-    n_joints = max(len(person.origin), 1)
+    n_joints = len(person.origin)
     reported = int(np.isfinite(person.joints_m).all(axis=-1).sum())
-    parts = [(float((person.origin == origin).sum()) / n_joints, ORIGIN_RGB[origin]) for origin in ORIGINS]
+    parts = [(float((person.origin == origin).sum()) / max(n_joints, 1), ORIGIN_RGB[origin]) for origin in ORIGINS]
     name = html.swatch(person_rgb(person.id), f"Person {person.id}")
     joints = f'<span class="right dim">{reported} of {n_joints} joints</span>'
     return f'<div class="row"><span class="grow">{name}</span>{joints}</div>{html.bar(parts)}'
