@@ -14,7 +14,6 @@ PRINT = (
     "No board yet? <code>run_system.py calibrate board --out board.pdf</code> makes one to print. "
     "Glue it to something flat and stiff, and measure its squares."
 )
-ANEW = "Another board: what was seen of the other one is put aside when you start."
 
 
 class BoardNumbers:
@@ -59,17 +58,25 @@ class BoardNumbers:
         except CalibrationError:
             return ""
 
+    def told(self) -> str:
+        """The board in a line; "" before it is known."""
+        board = self._base
+        if board is None:
+            return ""
+        sides = ", on both sides" if board.two_sided else ""
+        return f"The board has {board.columns} × {board.rows} squares of {1000 * board.square_m:g} mm{sides}."
+
     @property
     def is_possible(self) -> bool:
         return self.text() != ""
 
-    def show(self, state: CalibrationState | None, fixed: bool) -> None:
-        """Bring it up to date. fixed: nothing can be changed now; what is done then needs the room."""
-        change(self._folder, visible=not fixed)
+    def show(self, state: CalibrationState | None) -> None:
+        """Bring it up to date. While a board is shown to the cameras the numbers make room for what they see of it."""
+        change(self._folder, visible=state is None or not state.cameras)
         if state is not None and state.board_toml != self._told:
             self._told = state.board_toml
             self._follow(state.board_toml)
-        self._wrong.write(self._what_is_wrong(state))
+        self._wrong.write(self._what_is_wrong())
 
     def _follow(self, board_toml: str) -> None:
         try:
@@ -82,11 +89,9 @@ class BoardNumbers:
         change(self._marker, value=round(1000 * board.marker_m, 3))
         change(self._two_sided, value=board.two_sided)
 
-    def _what_is_wrong(self, state: CalibrationState | None) -> str:
+    def _what_is_wrong(self) -> str:
         try:
-            board = self.board()
+            self.board()
         except CalibrationError as error:
             return html.block(html.line(Level.BAD, str(error)))
-        if state is not None and state.cameras and self._base is not None and board != self._base:
-            return html.block(html.line(Level.WARN, ANEW))
         return ""

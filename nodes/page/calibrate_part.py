@@ -80,7 +80,7 @@ class Calibrate:
             state = None
         self._state = state
         self._head.write(html.block(*self._heading(seen, state)))
-        self._board.show(state, fixed=state is not None and state.state in {"looking", "solving"})
+        self._board.show(state)
         self._show_take(state)
         self._show_solving(seen, state)
         self._floor.show(seen, state)
@@ -91,8 +91,7 @@ class Calibrate:
             return [html.dim(INTRO), html.line(Level.WARN, why)]
         alone = [html.line(Level.WARN, ONE)] if len(seen.cameras) == 1 else []
         note = [html.line(Level.CALM, state.note)] if state.note and state.state != "failed" else []
-        intro = [] if state.state in {"looking", "solving"} else [html.dim(INTRO)]
-        return [*intro, *alone, *note]
+        return [html.dim(self._board.told() if state.cameras else INTRO), *alone, *note]
 
     def _show_take(self, state: CalibrationState | None) -> None:
         at = "" if state is None else state.state
@@ -127,6 +126,8 @@ class Calibrate:
 
 def _seen(state: CalibrationState) -> str:
     """While nobody looks."""
+    if state.state == "solving":
+        return "What was seen:"
     return "Enough was seen." if not state.todo else "The cameras look no longer. More can be shown to them: go on."
 
 

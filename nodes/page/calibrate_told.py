@@ -20,6 +20,14 @@ STYLE = """<style>
 </style>"""
 FEWEST_CORNERS = 6  # what makes a picture useful
 COVERED = 0.7
+STEPS = {
+    "reads what was seen": "Reads what was seen",
+    "frames left out": "Calibrates without a part of the pictures, and holds it against them",
+    "cameras in pairs": "Where two cameras stand to each other",
+    "lenses": "The lenses",
+    "the bundle": "All cameras and all pictures together",
+    "mirrored pictures": "Looks whether a picture is mirrored",
+}
 VERDICTS = {
     "good": (Level.GOOD, "Good: use it."),
     "usable": (Level.WARN, "Usable. A better one is possible."),
@@ -82,7 +90,7 @@ def _grid(each: BoardCoverage) -> str:
 def under_way(state: CalibrationState) -> str:
     """What is being computed."""
     share = f" · {state.share:.0%}" if math.isfinite(state.share) else ""
-    return html.line(Level.CALM, f"{state.doing}{share}") if state.doing else ""
+    return html.line(Level.CALM, f"{STEPS.get(state.doing, state.doing)}{share}") if state.doing else ""
 
 
 def outcome(state: CalibrationState, in_use: bool) -> str:
