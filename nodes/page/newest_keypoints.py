@@ -4,7 +4,7 @@ Sixteen cameras at 60 Hz make a thousand messages a second, of which the page dr
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nodes.wire.errors import WireError
@@ -31,11 +31,10 @@ class _Heard:
 
 
 @dataclass
-class NewestKeypoints(Mapping[str, Keypoints2D]):
-    """By camera. What cannot be decoded is passed over, and counted in `undecodable`."""
+class NewestKeypoints:
+    """By camera. What cannot be decoded is passed over; on_refusal is told why."""
 
-    undecodable: int = 0
-    refusal: str = ""
+    on_refusal: Callable[[str], None] = lambda _: None
     _heard: dict[str, deque[_Heard]] = field(default_factory=dict)
 
     def hear(self, camera: str, raw: bytes) -> None:
@@ -44,6 +43,11 @@ class NewestKeypoints(Mapping[str, Keypoints2D]):
 
     def put(self, keypoints: Keypoints2D) -> None:
         self._heard.setdefault(keypoints.source, deque(maxlen=KEPT)).append(_Heard(b"", keypoints))
+
+    def newest(self, camera: str) -> Keypoints2D | None:
+        """The last ones that can be read; None without any."""
+        readable = filter(None, map(self._read, reversed(self._heard.get(camera, ()))))
+        return next(readable, None)
 
     def near(self, camera: str, captured_ns: int) -> Keypoints2D | None:
         """Those of the frame taken at captured_ns, else of the one nearest in time; None when all are far from it."""
@@ -64,22 +68,8 @@ class NewestKeypoints(Mapping[str, Keypoints2D]):
             return heard.read()
         except WireError as error:
             heard.raw = b""
-            self.undecodable += 1
-            self.refusal = str(error)
+            self.on_refusal(str(error))
             return None
-
-    def __getitem__(self, camera: str) -> Keypoints2D:
-        for heard in reversed(self._heard.get(camera, ())):
-            keypoints = self._read(heard)
-            if keypoints is not None:
-                return keypoints
-        raise KeyError(camera)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._heard)
-
-    def __len__(self) -> int:
-        return len(self._heard)
 
 
 def _apart(keypoints: Keypoints2D, captured_ns: int) -> int:

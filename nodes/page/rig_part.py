@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import viser
 
-from calibration.rig import Camera, CameraRig
+from calibration.rig import Camera
 from lifter.skeleton import Skeleton
 from nodes.page.camera_pictures import U8, picture_of
 from nodes.page.part import Page
@@ -125,21 +125,17 @@ def _in_short(words: str) -> str:
 
 def why_flat(seen: Seen) -> str:
     """Why cameras hang on the wall, in place of standing in the room."""
-    if seen.config is not None and seen.config.keypoints_only:
-        return "2D alone, as asked for by --keypoints-only: no people in 3D"
     if seen.rig is not None:
         return "these cameras are not in the calibration"
     if len(seen.cameras) == 1:
         return "one camera without calibration: people stand where their hips are, not where they are in the room"
-    return "no calibration: nobody knows where these cameras stand, so there is no 3D. The tab Calibrate makes one"
+    return "2D alone (--keypoints-only), for nobody knows where these cameras stand; the tab Calibrate finds out"
 
 
 def standing_cameras(seen: Seen) -> dict[str, Camera]:
     """Cameras of the configuration of which is known where they stand."""
-    rig: CameraRig | None = seen.rig
-    if rig is None or (seen.config is not None and seen.config.keypoints_only):
-        return {}
-    return {name: rig[name] for name in seen.cameras if name in rig.names}
+    rig = seen.rig
+    return {} if rig is None else {name: rig[name] for name in seen.cameras if name in rig.names}
 
 
 def _floor(scene: viser.SceneApi, floor: Floor) -> list[_Removable]:

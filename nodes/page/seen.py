@@ -100,8 +100,7 @@ class Seen:
         try:
             self.feed(open_envelope(raw), now_ns)
         except WireError as error:
-            self.undecodable += 1
-            self.refusal = str(error)
+            self._refuse(str(error))
 
     def feed(self, message: Message, now_ns: int) -> None:
         """Take in a message. now_ns: monotonic."""
@@ -126,6 +125,10 @@ class Seen:
                 self.play = message
             case SystemState():
                 self.system = message
+
+    def _refuse(self, why: str) -> None:
+        self.undecodable += 1
+        self.refusal = why
 
     def _note(self, kind: type[Message], source: str, now_ns: int) -> None:
         if len(self.arrived_ns) < MOST_SOURCES or (kind, source) in self.arrived_ns:
@@ -162,5 +165,5 @@ class Seen:
             return
         by_hand = [name for name, source in self.config.cameras.items() if not source.start]
         self.monitor = Monitor(tuple(self.config.cameras), by_hand=by_hand, fuses=not self.config.keypoints_only)
-        self.previews, self.keypoints = {}, NewestKeypoints()
+        self.previews, self.keypoints = {}, NewestKeypoints(self._refuse)
         self.changed += 1
