@@ -35,7 +35,7 @@ class Looks:
         self._camera = camera
         self._changed = threading.Condition()
         self._due: Frame | None = None
-        self._slot = -1
+        self._offered_ns = -LOOK_PERIOD_NS
         self._period_ns = LOOK_PERIOD_NS
         self._ended = False
         self._took_ns = 0.0  # a look, on average
@@ -45,10 +45,9 @@ class Looks:
 
     def offer(self, frame: Frame) -> None:
         """A picture that was read; any thread, and quick."""
-        slot = frame.captured_ns // self._period_ns
-        if slot == self._slot or self._ended:
+        if frame.captured_ns // self._period_ns == self._offered_ns // self._period_ns or self._ended:
             return
-        self._slot = slot
+        self._offered_ns = frame.captured_ns
         with self._changed:
             self._due = frame
             self._changed.notify()
@@ -94,7 +93,8 @@ class Looks:
                 )
             )
             self._seq += 1
-            self._keep_up(time.monotonic_ns() - began_ns)
+            if self._seq > 1:  # the first look loads what it looks with
+                self._keep_up(time.monotonic_ns() - began_ns)
 
     def _keep_up(self, took_ns: int) -> None:
         """The shortest period that leaves time for a look."""
