@@ -69,9 +69,9 @@ class ActingSystem:
     ) -> None:
         self.cast = cast or Cast(people, cameras, seed)
         self.config = _config(self.cast, preview_hz) if self.cast.names else None
-        self._about = about
+        self.about = about
         if tells_about and about is None and self.config is not None:
-            self._about = about_of(
+            self.about = about_of(
                 self.config, self.cast.rig if calibrated else None, LIFTER, skeleton=self.cast.skeleton
             )
         self.distort = distort
@@ -108,8 +108,10 @@ class ActingSystem:
         self._injected.put(message)
 
     def say(self, about: About | None) -> None:
-        """Another configuration from now on; None: nobody says anything about the system."""
-        self._about = about
+        """Another configuration at once and from now on; None: nobody says anything about the system."""
+        self.about = about
+        if about is not None:
+            self.inject(replace(about, captured_ns=now_ns()))
 
     def start(self) -> None:
         self._thread.start()
@@ -151,7 +153,7 @@ class ActingSystem:
         stamps: dict[str, Any] = {"captured_ns": at_ns, "published_ns": 0, "source": camera or "run_system", "seq": seq}
         match topic:
             case "about":
-                return None if self._about is None else replace(self._about, captured_ns=at_ns, seq=seq)
+                return None if self.about is None else replace(self.about, captured_ns=at_ns, seq=seq)
             case "session":
                 return Session(**stamps, start_ns=self.began_ns)
             case "pose":

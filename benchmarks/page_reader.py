@@ -4,6 +4,7 @@ viser's wire format (viser/infra/_infra.py, `_message_producer`): two sizes of 8
 then arrays.
 """
 
+import re
 import socket
 import threading
 import time
@@ -69,6 +70,15 @@ class PageReader:
                 str(value) for each in self._gui.values() for value in each.values() if isinstance(value, str)
             )
 
+    def html(self) -> str:
+        """What the browser takes as HTML, of all tabs."""
+        with self._lock:
+            return "\n".join(str(each["content"]) for each in self._gui.values() if "content" in each)
+
+    def text(self) -> str:
+        """The same as one reads it."""
+        return re.sub(r"(<style>.*?</style>|<[^>]+>)+", " ", self.html(), flags=re.DOTALL)
+
     def scene(self) -> dict[str, dict[str, Any]]:
         """Name of what is drawn → what was said of it last."""
         with self._lock:
@@ -81,7 +91,7 @@ class PageReader:
             if words in self.words():
                 return time.monotonic() - began_s
             time.sleep(0.02)
-        raise AssertionError(f"{words!r} is not on the page ({self.closed or 'connected'}):\n{self.words()}")
+        raise AssertionError(f"{words!r} is not on the page ({self.closed or 'connected'}):\n{self.text()}")
 
     def send(self, message: dict[str, Any]) -> None:
         """What a browser would say."""

@@ -63,7 +63,7 @@ class PlayControls:
             element.remove()
 
     def _add_slider(self, play: PlayState) -> viser.GuiSliderHandle[float]:
-        end_s = max(math.floor(100 * play.duration_s) / 100, 0.01)
+        end_s = max(math.floor(100 * play.duration_s) / 100, 0.01) if math.isfinite(play.duration_s) else 0.01
         slider = self._gui.add_slider(
             "Second",
             min=0.0,
@@ -132,8 +132,8 @@ class PlayControls:
 
 
 def clock(at_s: float) -> str:
-    """Minutes and seconds, those that are over."""
-    seconds = int(max(at_s, 0.0)) if math.isfinite(at_s) else 0
+    """Minutes and seconds."""
+    seconds = round(max(at_s, 0.0)) if math.isfinite(at_s) else 0
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 

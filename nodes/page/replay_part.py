@@ -67,8 +67,8 @@ class Replay:
 
 
 def _key(play: PlayState) -> tuple[object, ...]:
-    marks = tuple((mark.at_s, mark.text) for mark in play.marks)
-    return play.path, play.duration_s, play.fuses, play.beside, marks
+    marks = tuple((repr(mark.at_s), mark.text) for mark in play.marks)  # as words, since NaN is no equal of itself
+    return play.path, repr(play.duration_s), play.fuses, play.beside, marks
 
 
 def _what(play: PlayState) -> list[str]:
