@@ -20,10 +20,11 @@ import run_system
 from benchmarks.ports import free_port_pair
 from configs import schema
 from configs.load import load_config
-from nodes.commands import live
+from nodes.commands import live, mark
 from nodes.commands.live import demo_config
 from nodes.reprocess_sessions import Changes, reprocess_session
 from nodes.system.prepare import prepare
+from nodes.system.process_table import expand
 from nodes.wire.bus import Publisher
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
 from nodes.wire.requests import SystemRequest, SystemState
@@ -312,6 +313,41 @@ def test_a_port_in_use_names_its_holder_and_harms_nobody(which):
             assert holder.poll() is None
         finally:
             holder.kill()
+
+
+def test_a_page_port_in_use_names_its_holder_and_what_to_do():
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        said = refused("demo", "--hub-port", str(free_port_pair()), "--page-port", str(port))
+    assert f"port {port}, at which the page should be, is in use by process {os.getpid()} (" in said
+    assert "--page-port 8081" in said
+
+
+def test_the_page_is_for_this_machine_alone(tmp_path):
+    said = refused("live", "--config", config_with(tmp_path, viewer={"host": "0.0.0.0"}))
+    assert "shown on this machine alone" in said
+    config = Path(config_with(tmp_path, viewer={"host": "0.0.0.0"}))
+    assert prepare(config, free_port_pair(), None, headless=True).setup.headless, "there is no page then"
+
+
+def test_pictures_are_sent_where_they_are_asked_for(tmp_path):
+    config = Path(config_with(tmp_path, preview=None))
+    plain, asked = (prepare(config, free_port_pair(), None, preview=given, headless=True) for given in (False, True))
+    assert (plain.config.preview.enabled, asked.config.preview.enabled) == (False, True)
+    assert "preview:\n  enabled: true" in asked.about.config_yaml
+    commands = [process.command for process in expand(run_system.TABLE, asked.setup)]
+    assert [("--preview" in command) for command in commands] == ["nodes.camera" in command for command in commands]
+
+
+def test_a_mark_that_nobody_hears(capsys, monkeypatch):
+    monkeypatch.setattr(mark, "PATIENCE_S", 0.5)
+    port = free_port_pair()
+    hub = ["--hub", f"tcp://127.0.0.1:{port}", "--hub-outer", f"tcp://127.0.0.1:{port + 1}"]
+    assert run_system.main(["mark", "now", *hub]) == 2
+    assert "is a system running there?" in capsys.readouterr().err
+    assert run_system.main(["mark", "long" * 100, *hub]) == 2
 
 
 @pytest.mark.parametrize("port", ["70000", "-5", "0", "65535", "many"])

@@ -44,9 +44,9 @@ def _run(options: argparse.Namespace) -> int:
     from nodes.wire.messages import CameraHealth, FusionHealth, Message, RecorderHealth
     from nodes.wire.requests import Mark, SystemState
 
-    mark = Mark(captured_ns=now_ns(), published_ns=0, source="mark", seq=0, text=options.text)
     kinds: tuple[type[Message], ...] = (Mark, SystemState, RecorderHealth, CameraHealth, FusionHealth)
     try:
+        mark = Mark(captured_ns=now_ns(), published_ns=0, source="mark", seq=0, text=options.text)
         with every(*kinds, hub_out=options.hub_outer) as bus, Publisher(options.hub) as publisher:
             recorder = _marked(mark, publisher, bus)
     except WireError as error:
