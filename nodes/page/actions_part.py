@@ -6,7 +6,7 @@ from nodes.page.part import Page
 from nodes.page.recording import Recording
 from nodes.page.seen import Seen
 from nodes.page.settings import Settings
-from nodes.page.written import Written, put
+from nodes.page.written import Written, change
 
 BANNER = (
     "position:fixed;left:50%;top:12px;transform:translateX(-50%);z-index:900;pointer-events:none;padding:5px 14px;"
@@ -41,7 +41,7 @@ class Actions:
 
     def show(self, seen: Seen, now_ns: int) -> None:
         seen.held = self._held
-        put(self._hold, label="Go on with the picture" if self._held else "Hold the picture")
+        change(self._hold, label="Go on with the picture" if self._held else "Hold the picture")
         self._recording.show(seen, now_ns)
         self._marking.show(seen)
         self._settings.show(seen, now_ns)

@@ -9,7 +9,7 @@ from nodes.watching.words import LEVEL_RGB, Level, Rgb
 # On a phone viser's own panel, which has no class to be named by, leaves a third of the screen unused.
 STYLE = """<style>
 .lp{font-size:14px;line-height:1.4;color:#dfe3e8;font-variant-numeric:tabular-nums;
- overflow-wrap:anywhere;padding:0 14px 0 10px}
+ overflow-wrap:anywhere;padding:0 14px 4px 10px}
 .lp h4{font-size:14px;margin:10px 0 3px;color:#fff;font-weight:600}
 .lp .dim{color:#98a2ad}.lp small{font-size:12.5px}
 .lp .head{display:flex;gap:9px;align-items:flex-start;padding:8px 10px;border-radius:6px;background:#ffffff0d;

@@ -7,7 +7,7 @@ from nodes.page import html
 from nodes.page.countdown import Countdown
 from nodes.page.part import Page
 from nodes.page.seen import Seen
-from nodes.page.written import Written, put
+from nodes.page.written import Written, change
 from nodes.watching.verdict import counted
 from nodes.watching.words import LEVEL_RGB, Level
 from nodes.wire.messages import RecorderHealth, RecordRequest
@@ -62,9 +62,9 @@ class Recording:
         self._runs = heard and recorder is not None and recorder.state in RUNS
         name_is_wrong = NAME.fullmatch(self._name.value.strip()) is None
         for control in (self._name, self._delay, self._video):
-            put(control, disabled=self._runs or not heard, visible=heard)
+            change(control, disabled=self._runs or not heard, visible=heard)
         label = CANCEL if self.counts else END if self._runs else BEGIN
-        put(self._button, label=label, disabled=not heard or (name_is_wrong and not self._runs), visible=heard)
+        change(self._button, label=label, disabled=not heard or (name_is_wrong and not self._runs), visible=heard)
         wrong = [html.line(Level.WARN, WRONG_NAME)] if name_is_wrong and not self._runs else []
         told = _told(recorder) if heard and recorder is not None else [html.dim(NO_RECORDER)]
         self._state.write(html.block(*told, *wrong))

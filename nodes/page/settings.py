@@ -4,7 +4,7 @@ from nodes.page import html
 from nodes.page.part import Page
 from nodes.page.recording import RUNS
 from nodes.page.seen import Seen
-from nodes.page.written import Written, put
+from nodes.page.written import Written, change
 from nodes.watching.words import Level
 from nodes.wire.requests import SystemRequest, SystemState
 
@@ -54,9 +54,9 @@ class Settings:
             in_force = ("on" if system.lift else "off", system.smoothing)
             if in_force != self._in_force:
                 self._in_force = in_force
-                put(self._lift, value=in_force[0])
-                put(self._smoothing, value=SMOOTHINGS[in_force[1]])
+                change(self._lift, value=in_force[0])
+                change(self._smoothing, value=SMOOTHINGS[in_force[1]])
         why_not = NOBODY if not heard else NO_FUSION if system and not system.fuses else RECORDS if records else ""
-        put(self._button, disabled=bool(why_not) or self._wanted() == self._in_force)
+        change(self._button, disabled=bool(why_not) or self._wanted() == self._in_force)
         note = [html.line(Level.CALM, system.note)] if system is not None and system.note else []
         self._state.write(html.block(html.dim(why_not or STARTS_AGAIN), *note))

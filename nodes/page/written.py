@@ -17,13 +17,6 @@ class Written:
             self._element.content = content
 
 
-def put(control: object, **properties: object) -> None:
-    """Set properties of a control, those that are not so yet: each one is a message to all browsers."""
-    for name, value in properties.items():
-        if getattr(control, name) != value:
-            setattr(control, name, value)
-
-
 def change(control: object, **properties: object) -> None:
     """Set properties of a control that are not so already: each one is a message to all browsers."""
     for name, value in properties.items():

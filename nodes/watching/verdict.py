@@ -57,7 +57,8 @@ def of_camera(camera: CameraStatus, standing: bool = False) -> Verdict:
     if camera.state == "starting":
         return Verdict(Level.WARN, "starting", camera.note or "is starting")
     if camera.state == "reconnecting":
-        since = f"no frames for {told_s(camera.missing_s)}, " if camera.missing_s > 0 else ""
+        is_told = not camera.missing_s > 0 or "no frame" in camera.note
+        since = "" if is_told else f"no frames for {told_s(camera.missing_s)}, "
         why = f": {camera.note}" if camera.note else ""
         return Verdict(Level.WARN, "reconnecting", f"{since}reconnecting{why}")
     if camera.state != "streaming":
