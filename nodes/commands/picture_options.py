@@ -17,8 +17,8 @@ def add_picture_options(parser: argparse.ArgumentParser, usual_size: str) -> Non
         "--eye",
         default="corner",
         metavar="EYE",
-        help="from where the room is seen: corner (default), front, left, back, right, top, camera:NAME, or a place "
-        "x,y,z in metres (--eye=-3,2,1.5)",
+        help="from where the room is seen: corner (default), near, front, left, back, right, top, camera:NAME, or a "
+        "place x,y,z in metres (--eye=-3,2,1.5)",
     )
     parser.add_argument("--only", choices=("room", "cameras"), default="", help="one half of the picture alone")
     parser.add_argument("--title", default="", metavar="TEXT", help="above it")

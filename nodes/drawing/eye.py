@@ -17,7 +17,9 @@ DIRECTIONS = {  # azimuth from +x towards +y, elevation above the floor, degrees
     "back": (180.0, 12.0),
     "right": (-90.0, 12.0),
     "top": (0.0, 89.0),
+    "near": (35.0, 14.0),  # as corner, and so near that people fill the picture
 }
+BETWEEN = ("corner", "near")  # their azimuth is turned to where no camera stands in the way
 OF_CAMERA = "camera:"
 STATURE_M = 1.9
 SPACE_M = 1.3  # around the middle of the room, in which people are expected
@@ -44,25 +46,26 @@ def middle_of(rig: CameraRig | None) -> F64:
     return np.array([middle[0], middle[1], STATURE_M / 2])
 
 
+def space_of(rig: CameraRig | None) -> F64:
+    """(8, 3) corners of the space in the middle of the room, in which people are expected."""
+    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    return np.asarray(middle_of(rig) + corners * (SPACE_M, SPACE_M, STATURE_M / 2))
+
+
 def seen_of(rig: CameraRig | None) -> F64:
     """(N, 3) what a view of the whole room must show: the cameras, and the space of people in the middle."""
-    middle_m = middle_of(rig)
-    corners = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-    space = middle_m + corners * (SPACE_M, SPACE_M, STATURE_M / 2)
-    if rig is None:
-        return np.asarray(space)
-    return np.vstack([space, [camera.T_world_cam[:3, 3] for camera in rig.cameras]])
+    cameras = () if rig is None else rig.cameras
+    return np.vstack([space_of(rig), *(camera.T_world_cam[:3, 3] for camera in cameras)])
 
 
 def eye_at(place_m: F64, target_m: F64, size_wh: WH, view_deg: float = VIEW_DEG) -> Camera:
     """An eye at a place that looks at another one. Raises EyeError when the two coincide."""
     away_m = np.asarray(target_m, float) - place_m
+    if np.linalg.norm(away_m) < 1e-3:
+        raise EyeError(f"an eye at {np.round(place_m, 3)} cannot look at {np.round(target_m, 3)}: it is there")
     if np.hypot(away_m[0], away_m[1]) < 1e-6:  # straight down: x is up in the picture
         place_m = place_m - [1e-3, 0.0, 0.0]
-    try:
-        T_world_cam = rigid.look_at(place_m, target_m)
-    except ValueError:
-        raise EyeError(f"an eye at {place_m} cannot look at {target_m}: give another place") from None
+    T_world_cam = rigid.look_at(place_m, target_m)
     width, height = size_wh
     focal_px = min(size_wh) / 2 / np.tan(np.radians(view_deg) / 2)
     K = np.array([[focal_px, 0, (width - 1) / 2], [0, focal_px, (height - 1) / 2], [0, 0, 1]])
@@ -95,8 +98,9 @@ def eye_named(words: str, rig: CameraRig | None, size_wh: WH, turned_deg: float 
     """
     if words in DIRECTIONS:
         azimuth_deg, elevation_deg = DIRECTIONS[words]
-        azimuth_deg = between_cameras_deg(rig) if words == "corner" else azimuth_deg
-        seen_m = seen_of(rig) if turned_deg is None else _rings(seen_of(rig))
+        azimuth_deg = between_cameras_deg(rig) if words in BETWEEN else azimuth_deg
+        seen_m = space_of(rig) if words == "near" else seen_of(rig)
+        seen_m = seen_m if turned_deg is None else _rings(seen_m)
         return eye_seeing(seen_m, azimuth_deg + (turned_deg or 0.0), elevation_deg, size_wh)
     if rig is not None and words.removeprefix(OF_CAMERA) in rig.names:
         return _as_eye(rig[words.removeprefix(OF_CAMERA)], size_wh)
@@ -107,11 +111,12 @@ def eye_named(words: str, rig: CameraRig | None, size_wh: WH, turned_deg: float 
 def between_cameras_deg(rig: CameraRig | None) -> float:
     """The direction from which no camera stands before the people; rather from the front than from behind."""
     tried_deg = np.arange(-180.0, 180.0, 5.0)
+    if rig is None:  # people look at the camera, which looks along x
+        return DIRECTIONS["corner"][0] + 180.0
     liked = np.cos(np.radians(tried_deg - DIRECTIONS["corner"][0])) * 8.0
-    if rig is not None:
-        beside_m = np.array([camera.T_world_cam[:2, 3] for camera in rig.cameras]) - middle_of(rig)[:2]
-        off_deg = tried_deg[:, None] - np.degrees(np.arctan2(beside_m[:, 1], beside_m[:, 0]))
-        liked += np.minimum(np.abs((off_deg + 180) % 360 - 180).min(axis=1), 45.0)
+    beside_m = np.array([camera.T_world_cam[:2, 3] for camera in rig.cameras]) - middle_of(rig)[:2]
+    off_deg = tried_deg[:, None] - np.degrees(np.arctan2(beside_m[:, 1], beside_m[:, 0]))
+    liked += np.minimum(np.abs((off_deg + 180) % 360 - 180).min(axis=1), 45.0)
     return float(tried_deg[np.argmax(liked)])
 
 

@@ -45,7 +45,9 @@ def lay_out(
         tiles, used = _grid(inner, n_cameras, columns, aspect, gap)
         tiles = _centred(tiles, (inner.width - used.width) // 2, (inner.height - used.height) // 2)
         return Layout(header, tiles, None, footer, scale)
-    cameras, place = max(_beside(inner, n_cameras, aspect, gap), key=lambda made: _worth(*made))
+    cameras, place = max(
+        _beside(inner, n_cameras, aspect, gap), key=lambda made: _worth(made[0], made[1], width * height)
+    )
     return Layout(header, cameras, place, footer, scale)
 
 
@@ -69,10 +71,10 @@ def _centred(tiles: tuple[Box, ...], right: int, down: int) -> tuple[Box, ...]:
     return tuple(Box(tile.left + right, tile.top + down, tile.width, tile.height) for tile in tiles)
 
 
-def _worth(cameras: tuple[Box, ...], room: Box) -> float:
-    """How much is seen: of the room that part whose shape suits it, and, less important, of the cameras."""
+def _worth(cameras: tuple[Box, ...], room: Box, sheet_px: int) -> float:
+    """How much is seen: of the cameras, and above all of the room, the part whose shape suits it; half a sheet does."""
     seen = min(room.width, 1.6 * room.height) * min(room.height, 1.25 * room.width)
-    return max(seen, 1) ** 2 * sum(box.width * box.height for box in cameras)
+    return max(min(seen, sheet_px / 2), 1) ** 2 * sum(box.width * box.height for box in cameras)
 
 
 def _tile_width(inner: Box, n: int, columns: int, aspect: float, gap: int) -> float:

@@ -17,6 +17,7 @@ from nodes.drawing.text import text
 from nodes.watching.words import BESIDE_RGB, ORIGIN_RGB, Rgb, person_rgb
 from nodes.wire.messages import Origin
 
+FARTHEST_M = 1e4
 NEAR_M = 0.05  # nothing nearer to the eye is drawn
 FADE = 0.35  # how much darker the farthest is
 AXES = ((0, Rgb(235, 90, 90)), (1, Rgb(110, 210, 110)), (2, Rgb(110, 150, 250)))
@@ -28,7 +29,8 @@ DOT_M, LARGEST_DOT_M = 0.026, 0.09
 
 @dataclass(frozen=True, eq=False)
 class Body:
-    """Somebody. joints_m: (J, 3) world, NaN where absent. origin, sigma_m: (J,). is_beside: of a second result."""
+    """Somebody. joints_m: (J, 3) world, NaN where absent, and made so where nobody can be. origin, sigma_m: (J,).
+    is_beside: of a second result."""
 
     id: int
     joints_m: F64
@@ -36,6 +38,10 @@ class Body:
     origin: npt.NDArray[np.uint8] | None = None
     sigma_m: npt.NDArray[np.float32] | None = None
     is_beside: bool = False
+
+    def __post_init__(self) -> None:
+        there = (np.abs(self.joints_m) < FARTHEST_M).all(axis=1, keepdims=True)
+        object.__setattr__(self, "joints_m", np.where(there, self.joints_m, np.nan))
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ def _shadows(canvas: Picture, eye: Camera, bodies: Sequence[Body]) -> None:
     for body in bodies:
         if body.is_beside:
             continue
-        floor_m = body.joints_m * [1.0, 1.0, 0.0]
+        floor_m = np.column_stack([body.joints_m[:, :2], np.zeros(len(body.joints_m))])
         floor_px, depth_m = project(eye, floor_m), _depth(eye, floor_m)
         for parent, child, radius_m in body.shape.bones:
             line(mask, floor_px[[parent, child]], 255, _size_px(eye, 2.6 * radius_m, float(depth_m[parent])))
@@ -209,9 +215,11 @@ def _body(
         colour = mix(RIM, person_rgb(body.id), light(at_m) * share)
         strokes.append((at_m, lambda: _tube(canvas, ends_px, width_px, colour)))
 
+    front_m = depth_m.copy()  # of all that meets at a joint
     for parent, child, radius_m in shape.bones:
         at_m = float(depth_m[[parent, child]].mean())
         if np.isfinite(joints_px[[parent, child]]).all():
+            front_m[[parent, child]] = np.minimum(front_m[[parent, child]], at_m)
             share = 0.5 if predicted[parent] or predicted[child] else 1.0
             tube(joints_px[[parent, child]], at_m, radius_m, share)
     _head(body, eye, tube)
@@ -222,7 +230,7 @@ def _body(
         strokes.append((at_m + 0.02, lambda: surface(canvas, joints_px[trunk], colour, 0.85)))
     for joint in shape.dots if body.origin is not None else ():
         if np.isfinite(joints_px[joint]).all():
-            strokes.append(_dot(canvas, eye, body, joint, joints_px[joint], float(depth_m[joint])))
+            strokes.append(_dot(canvas, eye, body, joint, joints_px[joint], float(front_m[joint])))
     return strokes
 
 
@@ -258,7 +266,7 @@ def _dot(
         ball(canvas, at_px, RIM, radius_px + max(0.8, radius_px / 4))
         ball(canvas, at_px, colour, radius_px)
 
-    return at_m - 0.08, stroke  # on the tubes around it, not within
+    return at_m - 0.01, stroke
 
 
 def _ghost(canvas: Picture, eye: Camera, body: Body) -> list[tuple[float, Callable[[], None]]]:

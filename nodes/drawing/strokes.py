@@ -22,6 +22,7 @@ TEXT = Rgb(236, 240, 246)
 DIM_TEXT = Rgb(158, 170, 190)
 RIM = Rgb(10, 12, 17)
 SHIFT = 4  # fractional bits of OpenCV's coordinates
+ROUND = np.stack([np.cos(np.arange(32) * np.pi / 16), np.sin(np.arange(32) * np.pi / 16)], axis=1)
 REACH_PX = 2000.0  # lines are cut off so far outside of the picture
 
 
@@ -52,9 +53,8 @@ def line(canvas: Picture, ends_px: F64, colour: Rgb | int, width_px: float) -> N
 def ball(canvas: Picture, middle_px: F64, colour: Rgb, radius_px: float) -> None:
     """A filled circle."""
     if _is_near(middle_px[None], canvas, radius_px):
-        x, y = np.rint(middle_px * 2**SHIFT).astype(int).tolist()
-        radius = max(1, round(min(radius_px, REACH_PX) * 2**SHIFT))
-        cv2.circle(canvas, (x, y), radius, colour, -1, cv2.LINE_AA, SHIFT)
+        around = middle_px + min(radius_px, REACH_PX) * ROUND  # OpenCV's own small circles have four corners
+        cv2.fillConvexPoly(canvas, np.rint(around * 2**SHIFT).astype(np.int32), colour, cv2.LINE_AA, SHIFT)
 
 
 def surface(canvas: Picture, corners_px: F64, colour: Rgb, share: float = 1.0) -> None:

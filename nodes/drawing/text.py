@@ -81,6 +81,7 @@ def _blend(canvas: Picture, mask: npt.NDArray[np.uint8], left: int, top: int, co
 @lru_cache(1024)
 def _mask(words: str, size_px: int) -> npt.NDArray[np.uint8]:
     """(H, W) how much of each pixel is ink, with room for the rim around. H is the same for all words of a size."""
+    words = "".join(letter if letter.isprintable() else " " for letter in words)
     font = _font(size_px, COVERED.issuperset(words))
     left, _, right, _ = font.getbbox(words)
     width = max(1, int(np.ceil(right - min(left, 0)))) + 2 * RIM_PX

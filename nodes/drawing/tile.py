@@ -74,14 +74,16 @@ def _projected(people: Sequence[Person3D], camera: Camera | None, keypoints: Key
         return {}
     width, height = keypoints.size_wh
     seen_by = camera.resized((width, height))
-    return {person.id: seen_by.project(person.joints_m.astype(np.float64)) for person in people}
+    with np.errstate(invalid="ignore", over="ignore"):
+        return {person.id: seen_by.project(person.joints_m.astype(np.float64)) for person in people}
 
 
 def _nearest(keypoints_px: F64, shown: dict[int, F64], most_px: float) -> int | None:
     far_px = {}
     for person_id, joints_px in shown.items():
         if joints_px.shape == keypoints_px.shape:
-            off_px = np.linalg.norm(joints_px - keypoints_px, axis=1)
+            with np.errstate(invalid="ignore", over="ignore"):
+                off_px = np.linalg.norm(joints_px - keypoints_px, axis=1)
             if np.isfinite(off_px).any():
                 far_px[person_id] = float(np.nanmedian(off_px))
     best = min(far_px, key=far_px.__getitem__, default=None)

@@ -19,7 +19,8 @@ BT709, BT601 = 1, 6  # as FFmpeg counts colour spaces
 PALETTE_OF = 24  # pictures of which a GIF's colours are made; held until then
 DRAWN = (GROUND, PANEL, FAINT, METAL, TEXT, BESIDE_RGB, *PERSON_RGB, *LEVEL_RGB.values(), *ORIGIN_RGB.values())
 GIF_COLOURS = 200
-STILL = 8  # grey levels: a pixel of a GIF that changes by less stays as it was, which costs nothing
+# Grey levels: a pixel of a GIF that changes by less stays as it was, which costs nothing; dark ones would be seen.
+STILL, DARK, DARK_STILL = 8, 70, 3
 
 
 class Film(Protocol):
@@ -66,7 +67,7 @@ class Mp4:
 
     def add(self, picture_rgb: Picture) -> None:
         planes = np.asarray(cv2.cvtColor(picture_rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
-        frame = av.VideoFrame.from_numpy_buffer(planes, "yuv420p")
+        frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
         frame.pts, frame.time_base = self._count, 1 / self._stream.codec_context.framerate
         self._count += 1
         self._container.mux(self._stream.encode(frame))
@@ -122,7 +123,8 @@ class Gif:
         now = picture_rgb.astype(np.int16)
         changed = np.ones(now.shape[:2], bool)
         if self._before is not None:
-            changed = np.abs(now - self._before).max(axis=2) >= STILL
+            least = np.where(now.max(axis=2) < DARK, DARK_STILL, STILL)
+            changed = np.abs(now - self._before).max(axis=2) >= least
             picture_rgb = np.where(changed[..., None], picture_rgb, self._before).astype(np.uint8)
         self._before = picture_rgb
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))

@@ -52,7 +52,6 @@ class Living:
     about: About | None = None
     config: Config | None = None
     rig: CameraRig | None = None
-    play: PlayState | None = None
     trouble: str = ""
     heard: int = 0
     _keypoints: dict[str, deque[Keypoints2D]] = field(default_factory=dict)
@@ -82,8 +81,6 @@ class Living:
             self._previews.setdefault(message.source, deque(maxlen=KEPT)).append(message)
         elif isinstance(message, Pose3D) and message.source == FUSION:
             self._poses.append(message)
-        elif isinstance(message, PlayState):
-            self.play = message
         if self.about is None and isinstance(message, CameraHealth | FusionHealth | Pose3D | RecorderHealth | Session):
             self._before.append((message, now_ns))
 
@@ -105,7 +102,7 @@ class Living:
         newest_ns = max((kept[-1].captured_ns for kept in self._keypoints.values()), default=0)
         at_ns = self._poses[-1].captured_ns if self._poses else newest_ns
         told = {each.name: each for each in status.cameras}
-        cameras = tuple(self._camera(name, told.get(name), at_ns, newest_ns) for name in self.cameras)
+        cameras = tuple(self._camera(name, told.get(name), status.standing, at_ns, newest_ns) for name in self.cameras)
         is_fresh = bool(self._poses) and newest_ns - at_ns < 2 * FRESH_NS
         return Moment(
             cameras=cameras,
@@ -131,15 +128,16 @@ class Living:
             self.monitor.feed(message, heard_ns)
         self._before = []
 
-    def _camera(self, name: str, told: CameraStatus | None, at_ns: int, newest_ns: int) -> CameraMoment:
+    def _camera(self, name: str, told: CameraStatus | None, standing: bool, at_ns: int, newest_ns: int) -> CameraMoment:
         preview = _nearest(self._previews.get(name, ()), at_ns)
         if preview is not None and newest_ns - preview.captured_ns > 5 * FRESH_NS:
             preview = None
         keypoints = _nearest(self._keypoints.get(name, ()), at_ns if preview is None else preview.captured_ns)
         if keypoints is not None and newest_ns - keypoints.captured_ns > 2 * FRESH_NS:
             keypoints = None
-        standing = self.play is not None and not self.play.playing
         verdict = of_camera(told, standing) if told is not None else Verdict(Level.CALM, "unknown", "")
+        if keypoints is None and verdict.level is Level.GOOD:
+            verdict = Verdict(Level.WARN, "no frames", "no frames were heard")
         off = self.config is not None and not self.config.preview.enabled
         instead = "pictures are off" if off else "no picture yet"
         return CameraMoment(name, None if preview is None else _picture(preview), keypoints, verdict, instead)
