@@ -126,7 +126,9 @@ def test_fusion_alone_starts_again_with_what_was_asked_and_nobody_calls_it_a_cra
     assert not room.started[-1].parent.exists(), "nothing is left behind"
 
 
-@pytest.mark.parametrize("name", ["../outside.toml", "absent.toml", "/etc/passwd", ".", "..", ".hidden.toml"])
+@pytest.mark.parametrize(
+    "name", ["../outside.toml", "absent.toml", "/etc/passwd", ".", "..", ".hidden.toml", "\0", "é" * 100]
+)
 def test_a_calibration_is_a_file_of_its_folder_and_nothing_else(opened, name):
     assert f"there is no calibration {name!r} in " in opened().ask(calibration=name)
 

@@ -30,7 +30,7 @@ class KeptLines:
         self.lines: deque[str] = deque(maxlen=LINES_KEPT)
 
     def say(self, name: str, line: str) -> None:
-        self.lines.append(f"{name}: {line}"[:LONGEST_LINE])
+        self.lines.append(_sendable(f"{name}: {line}")[:LONGEST_LINE])
         self._screen.say(name, line)
 
     def show(self, status: Status, seconds: float) -> None:
@@ -71,10 +71,10 @@ class Announcer:
             "fuses": not config.keypoints_only,
             "lift": config.fusion.lift,
             "smoothing": config.fusion.smoothing.kind,
-            "calibration": self._steering.calibration,
-            "config": self._steering.config_file,
+            "calibration": _sendable(self._steering.calibration),
+            "config": _sendable(self._steering.config_file),
             "said": tuple(self._kept.lines),
-            "note": self._steering.note[:LONGEST_NOTE],
+            "note": _sendable(self._steering.note)[:LONGEST_NOTE],
         }
         words = {name: (state.state, state.restarts) for name, state in processes.items()}
         state = (words, *(value for name, value in facts.items() if name != "processes"))
@@ -96,3 +96,8 @@ class Announcer:
         """published_ns is set on sending."""
         self._seq[what] += 1
         return {"captured_ns": time.time_ns(), "published_ns": 0, "source": SOURCE, "seq": self._seq[what]}
+
+
+def _sendable(text: str) -> str:
+    """File names may hold bytes that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -134,7 +134,11 @@ class Steering:
         """A file in the folder of calibrations, and nowhere else. Raises SettingsError."""
         folder = self.config.calibrating.folder.resolve()
         path = folder / name
-        if Path(name).name != name or name.startswith(".") or path.resolve().parent != folder or not path.is_file():
+        try:
+            is_one = not name.startswith(".") and path.resolve().parent == path.parent == folder and path.is_file()
+        except (OSError, ValueError):  # no name that a file can have
+            is_one = False
+        if not is_one:
             raise SettingsError(f"not changed: there is no calibration {name!r} in {folder}")
         return path
 
