@@ -87,13 +87,18 @@ def test_all_is_well_is_said_with_figures():
         (status(camera(missing_s=2.1), camera("right")), "left: no frames for 2.1 s. 1 of 2 cameras goes on"),
         (
             status(camera(state="restarting"), camera("right", "restarting")),
-            "both cameras: their processes have ended; they start again by themselves. No camera is well",
+            "both cameras: their processes have ended; they start again by themselves. No camera is left",
         ),
         (
             status(camera(state="starting"), camera("right", "starting"), fusion_state="starting"),
             "both cameras: are starting",
         ),
         (status(camera(), fusion_state="starting"), "fusion is starting"),
+        (
+            status(camera(missing_s=2.1), camera("right", note="left out: late"), camera("back", note="hot")),
+            "left: no frames for 2.1 s. 2 of 3 cameras go on",
+        ),
+        (status(camera(note="hot"), camera("right", note="hot"), camera("back")), "left: hot (and right)"),
         (status(camera(state="ended"), camera("right", "ended")), "All recordings are over"),
         (status(camera(state="ready")), "Waits for the session's start"),
         (
@@ -107,7 +112,7 @@ def test_all_is_well_is_said_with_figures():
         ),
         (
             status(camera(note="left out: late"), camera("right", note="left out: early"), camera("back")),
-            "left: left out: late; and right",
+            "left and right: left out: late",
         ),
     ],
 )

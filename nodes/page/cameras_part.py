@@ -116,7 +116,7 @@ def _losses(camera: CameraStatus) -> list[str]:
     if camera.input is not None and camera.input.late:
         told.append(f"{camera.input.late:,} late")
     if camera.input is not None and camera.input.rejected:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in camera.input.rejected.items())
+        reasons = ", ".join(f"{reason} ({count:,})" for reason, count in camera.input.rejected.items())
         told.append(f"refused: {reasons}")
     if camera.health is not None and camera.health.reconnects:
         told.append(f"opened again {counted(camera.health.reconnects, 'time')}")

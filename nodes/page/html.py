@@ -13,7 +13,7 @@ STYLE = """<style>
 .lp h4{font-size:14px;margin:10px 0 3px;color:#fff;font-weight:600}
 .lp .dim{color:#98a2ad}.lp small{font-size:12.5px}
 .lp .head{display:flex;gap:9px;align-items:flex-start;padding:8px 10px;border-radius:6px;background:#ffffff0d;
- font-size:15.5px;line-height:1.35;color:#fff}
+ margin-bottom:6px;font-size:15.5px;line-height:1.35;color:#fff}
 .lp .head .light{margin-top:4px;width:12px;height:12px}
 .lp .light{display:inline-block;flex:none;width:9px;height:9px;border-radius:50%;margin-right:2px}
 .lp .swatch{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}

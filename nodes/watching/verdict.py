@@ -44,7 +44,8 @@ OF_SEVERAL = {
     "starting": "are starting",
     "silent": "have said nothing for a while",
 }
-OF_ANY_NUMBER = ("no frames", "reconnecting", "paused", "back", "well")
+OF_ANY_NUMBER = ("no frames", "reconnecting", "paused", "left out", "back", "well")
+GO_ON = (GOOD, "left out", "note", "off")
 
 
 def of_camera(camera: CameraStatus, standing: bool = False) -> Verdict:
@@ -123,7 +124,7 @@ def figures(status: Status) -> str:
 def _of_worst(cameras: dict[str, Verdict], worst: Verdict) -> Verdict:
     """Of those who share what is worst: named, and how many go on."""
     same = [name for name, verdict in cameras.items() if verdict.kind == worst.kind]
-    well = sum(verdict.level is Level.GOOD for verdict in cameras.values())
+    well = sum(verdict.kind in GO_ON for verdict in cameras.values())
     rest = f". {_rest(well, len(cameras))}" if len(cameras) > 1 and worst.level is Level.BAD else ""
     return Verdict(worst.level, worst.kind, f"{of_several(same, len(cameras), worst)}{rest}")
 
@@ -137,12 +138,12 @@ def of_several(names: Sequence[str], of: int, verdict: Verdict) -> str:
         return f"{named(names, of)}: {words}"
     if verdict.kind in OF_SEVERAL:
         return f"{named(names, of)}: {OF_SEVERAL[verdict.kind]}"
-    return f"{names[0]}: {words}; and {named(names[1:], of)}"
+    return f"{names[0]}: {words} (and {named(names[1:], of)})"
 
 
 def _rest(well: int, of: int) -> str:
     if well == 0:
-        return "No camera is well"
+        return "No camera is left"
     return f"{well} of {of} cameras go on" if well > 1 else f"1 of {of} cameras goes on"
 
 
