@@ -69,8 +69,8 @@ class DifferencePanel:
         self._history.append((at_s, made.mean_mm, made.largest_mm))
         while at_s - self._history[0][0] > HISTORY_S:
             self._history.popleft()
-        if len(self._history) > 1:
-            self._plot.data = tuple(np.array(self._history, dtype=np.float64).T.copy())
+        shown = self._history if len(self._history) > 1 else [(at_s, np.nan, np.nan), (at_s + 1, np.nan, np.nan)]
+        self._plot.data = tuple(np.array(shown, dtype=np.float64).T.copy())
 
     def _lately(self) -> list[str]:
         means = np.array([mean for _, mean, _ in self._history])

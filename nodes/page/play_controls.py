@@ -16,6 +16,8 @@ HANDS_OFF_NS = 1_000_000_000  # since the slider was last moved by hand: only th
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 AS_FAST = "as fast as it goes"
 MOST_MARKS = 30  # that have a button each
+MOST_LETTERS = 60  # of a mark
+MOST_S = 1e6
 LONG_S = 600.0  # recordings that are longer are moved in coarser steps
 HINTS = {
     "fused": "Drag it: fusion begins anew at the new place, so people may get other numbers.",
@@ -83,7 +85,7 @@ class PlayControls:
             self._gui.add_html(html.block(html.heading(f"Marks in the recording{more}")))
         ]
         for mark in marks[:MOST_MARKS]:
-            words = f"{mark.at_s:.1f} s  {mark.text or 'marked'}"
+            words = f"{mark.at_s:.1f} s  {mark.text[:MOST_LETTERS] or 'marked'}"
             button = self._gui.add_button(words, icon=viser.Icon.FLAG, color="gray", hint="go there")
             button.on_click(self._go_to(mark.at_s))
             added.append(button)
@@ -133,12 +135,16 @@ class PlayControls:
 
 def clock(at_s: float) -> str:
     """Minutes and seconds."""
-    seconds = round(max(at_s, 0.0)) if math.isfinite(at_s) else 0
+    seconds = round(max(_finite(at_s), 0.0))
     return f"{seconds // 60}:{seconds % 60:02d}"
 
 
 def _rounded(value: float, step: float) -> float:
-    return round(round(value / step) * step, 2) if math.isfinite(value) else 0.0
+    return round(round(_finite(value) / step) * step, 2)
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
 
 
 def _speed_words(speed: float) -> str:
