@@ -50,8 +50,13 @@ def steering() -> Steering:
     return Steering(config, about_of(config, config.calibration), demo_config(), None)
 
 
-def live(seconds: float | None = None, fusion: str = "steady", by_hand: str = "", **cameras: str) -> LiveRun:
-    """A run of a real hub, a stand-in fusion and stand-in cameras `name=behaviour`; by_hand: one not to be started."""
+def live(
+    seconds: float | None = None, fusion: str = "steady", by_hand: str = "", page: str = "", **cameras: str
+) -> LiveRun:
+    """A run of a real hub, a stand-in fusion and stand-in cameras `name=behaviour`; by_hand: one not to be started.
+
+    page: behaviour of one that the system can do without; "" without it.
+    """
     port = free_port_pair()
     hub_in, hub_out = f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port + 1}"
     stub = (sys.executable, "-m", "tests.stub_nodes")
@@ -62,6 +67,7 @@ def live(seconds: float | None = None, fusion: str = "steady", by_hand: str = ""
             Process(name, (*stub, "camera", name, hub_in, hub_out, how), wanted=name != by_hand)
             for name, how in cameras.items()
         ),
+        *([Process("page", (*stub, "camera", "page", hub_in, hub_out, page), aside=True)] if page else []),
     ]
     return LiveRun(processes, Monitor(tuple(cameras), by_hand={by_hand}), (hub_in, hub_out), seconds, steering())
 
@@ -105,6 +111,14 @@ def test_a_refusal_at_the_start_ends_the_run_with_its_reason():
     run, paper = live(left="refuse", right="steady"), Paper()
     assert run.run(paper) == 2
     assert ("left", "/dev/video9 is no camera: choose another") in paper.lines
+
+
+def test_what_the_system_can_do_without_ends_nothing_by_refusing():
+    run, paper = live(seconds=1.0, left="steady", page="refuse"), Paper()
+    assert run.run(paper) == 0
+    assert any(name == "page" and line.startswith("refused to start") for name, line in paper.lines)
+    assert paper.last is not None
+    assert paper.last.cameras[0].state == "streaming"
 
 
 def test_an_ordinary_stop_signal_ends_the_run_in_order():
