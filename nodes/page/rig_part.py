@@ -10,7 +10,18 @@ from calibration.rig import Camera
 from lifter.skeleton import Skeleton
 from nodes.page.camera_pictures import U8, picture_of
 from nodes.page.part import Page
-from nodes.page.room import Array, Floor, floor_of, frustum_of, wxyz_of
+from nodes.page.room import (
+    WALL_FOOT_M,
+    WALL_X_M,
+    Array,
+    Eye,
+    Floor,
+    facing_wall,
+    floor_of,
+    frustum_of,
+    overview,
+    wxyz_of,
+)
 from nodes.page.seen import Seen
 from nodes.sessions.about import skeleton_of
 from nodes.watching.verdict import ALL_WELL
@@ -26,6 +37,7 @@ PICTURE_SHARE = 0.085  # of the floor's size: width and height of a camera's pic
 LEAST_PICTURE_M, MOST_PICTURE_M = 0.55, 2.2
 WALL_M = 2.4  # width of the pictures of cameras of which nobody knows where they stand
 WALL_GAP_M = 0.35
+ROW_M = 0.75 * WALL_M + WALL_GAP_M
 JPEG_QUALITY = 75
 MOST_LETTERS = 50  # of what stands at a camera
 
@@ -99,22 +111,32 @@ class RigInRoom:
         )
 
     def _hang(self, names: list[str], seen: Seen) -> None:
-        columns = int(np.ceil(np.sqrt(len(names)))) or 1
-        rows = -(-len(names) // columns)
+        scene = self._page.server.scene
+        columns, rows = wall_of(len(names))
         for index, name in enumerate(names):
             row, column = divmod(index, columns)
-            across = (columns - 1) / 2 - column
-            place = np.array(
-                [2.5, across * (WALL_M + WALL_GAP_M), 1.0 + (rows - 1 - row) * (WALL_M * 0.75 + WALL_GAP_M)]
-            )
-            self._cameras[name] = _Hanging(self._page.server.scene, name, place)
-            below = place - np.array([0, 0, WALL_M * 0.375 + 0.05])
-            self._labels[name] = self._page.server.scene.add_label(
-                f"/camera names/{name}", name, position=below, anchor="top-center"
-            )
+            left = ((columns - 1) / 2 - column) * (WALL_M + WALL_GAP_M)
+            place = np.array([WALL_X_M, left, WALL_FOOT_M + (rows - row - 0.5) * ROW_M])
+            self._cameras[name] = _Hanging(scene, name, place)
+            below = place - np.array([0, 0, WALL_M * 0.375 + 0.03])
+            self._labels[name] = scene.add_label(f"/camera names/{name}", name, position=below, anchor="top-center")
         if names:
-            high = np.array([2.5, 0.0, 1.0 + rows * (WALL_M * 0.75 + WALL_GAP_M) - WALL_M * 0.375])
-            self._why = self._page.server.scene.add_label("/why", why_flat(seen), position=high, anchor="bottom-center")
+            high = np.array([WALL_X_M, 0.0, WALL_FOOT_M + rows * ROW_M + 0.1])
+            self._why = scene.add_label("/why", why_flat(seen), position=high, anchor="bottom-center")
+
+
+def wall_of(count: int) -> tuple[int, int]:
+    """Columns and rows of so many pictures on the wall."""
+    columns = int(np.ceil(np.sqrt(count))) or 1
+    return columns, -(-count // columns)
+
+
+def first_eye(seen: Seen, aspect: float) -> Eye:
+    """From where all there is is seen. aspect: of the browser's picture."""
+    if standing_cameras(seen) or not seen.cameras:
+        return overview(seen.rig, aspect)
+    columns, rows = wall_of(len(seen.cameras))
+    return facing_wall(columns * (WALL_M + WALL_GAP_M), rows * ROW_M, aspect)
 
 
 def _in_short(words: str) -> str:

@@ -18,6 +18,10 @@ REACH = 0.36  # of the floor's size that is seen on either side of its middle
 WIDE_GAP = np.radians(150.0)  # between two cameras; wider ones have no middle that is near to both
 BESIDE_CAMERA = np.radians(35.0)
 RISE = np.radians(28.0)  # from how high the whole room is looked at
+UPRIGHT = 0.75  # width over height of a phone's picture, or narrower
+PHONE_LIFT = 0.6  # of half the picture's height
+WALL_X_M = 2.5  # where the pictures hang of cameras of which nobody knows where they stand, and how high
+WALL_FOOT_M = 0.4
 MOST_REACH_M = 40.0  # a camera that its calibration puts far away does not make the room as large
 
 
@@ -82,10 +86,26 @@ def overview(rig: CameraRig | None, aspect: float = 1.2) -> Eye:
     floor = floor_of(rig)
     centre = np.array([*floor.centre_m[:2], CHEST_M])
     bearing = _free_bearing(rig, centre) if rig is not None else np.radians(-60.0)
-    narrow = min(FOV_RAD, 2 * np.arctan(np.tan(FOV_RAD / 2) * aspect))
-    distance = REACH * floor.size_m / np.tan(narrow / 2)
     away = np.array([np.cos(bearing) * np.cos(RISE), np.sin(bearing) * np.cos(RISE), np.sin(RISE)])
-    return Eye(centre + distance * away, centre)
+    return _seen_from(centre, away, REACH * floor.size_m, aspect)
+
+
+def facing_wall(width_m: float, height_m: float, aspect: float = 1.2) -> Eye:
+    """From where the pictures on the wall are seen, whose middle stands at WALL_X_M."""
+    centre = np.array([WALL_X_M, 0.0, WALL_FOOT_M + height_m / 2])
+    reach_m = max(width_m / 2, height_m / 2 * aspect, LEAST_FLOOR_M / 3)
+    return _seen_from(centre, np.array([-np.cos(0.1), 0, np.sin(0.1)]), 1.15 * reach_m, aspect)
+
+
+def _seen_from(centre: Array, away: Array, reach_m: float, aspect: float) -> Eye:
+    """The view of what reaches so far to both sides of the centre, from the direction `away` (3,) of length 1."""
+    distance = reach_m / (np.tan(FOV_RAD / 2) * min(aspect, 1.0))
+    if aspect > UPRIGHT:
+        return Eye(centre + distance * away, centre)
+    # On a phone the panel covers the lower part: what is looked at stands above the middle.
+    up = np.array([0.0, 0.0, 1.0]) - away[2] * away
+    lower = centre - PHONE_LIFT * distance * np.tan(FOV_RAD / 2) * up / np.linalg.norm(up)
+    return Eye(lower + distance * away, lower)
 
 
 def _free_bearing(rig: CameraRig, centre: Array) -> float:

@@ -10,8 +10,8 @@ from nodes.page.bodies import middle, placed, plan_of, skeleton_named
 from nodes.page.eye_picture import EyePicture
 from nodes.page.part import Page
 from nodes.page.people_part import fresh
-from nodes.page.rig_part import standing_cameras
-from nodes.page.room import Array, Eye, overview, through
+from nodes.page.rig_part import first_eye, standing_cameras
+from nodes.page.room import FOV_RAD, Array, Eye, through
 from nodes.page.seen import Seen
 from nodes.watching.monitor import FUSION
 
@@ -124,7 +124,7 @@ class _View:
     def _go(self, seen: Seen) -> None:
         """Put the camera where the look asks for."""
         if self._look == ROOM:
-            self._put(overview(seen.rig if standing_cameras(seen) else None, self._client.camera.aspect))
+            self._put(first_eye(seen, self._client.camera.aspect))
         elif self._look.startswith(THROUGH):
             camera = standing_cameras(seen).get(self._look.removeprefix(THROUGH))
             if camera is None:
@@ -143,7 +143,7 @@ class _View:
             self._picture = None
         self._client.camera.near = NEAR_M
         self._client.camera.up_direction = (0.0, 0.0, 1.0)
-        self._client.camera.fov = overview(None).fov_rad
+        self._client.camera.fov = float(FOV_RAD)
 
     def _put(self, eye: Eye) -> None:
         camera = self._client.camera
