@@ -136,6 +136,9 @@ def test_nothing_is_heard(panels):
     assert "python run_system.py" in words
     assert "No camera is known yet" in words
     assert "No pose has come" in words
+    assert "no system now that could be recorded" in words
+    assert "its first run" not in words
+    assert panels.control("Mark this instant").disabled
 
 
 def test_all_is_well(panels):
@@ -342,6 +345,10 @@ def test_times_are_told_by_stage_and_over_the_minutes(panels):
     assert latency.data[1][-1] == pytest.approx(118.0)
     assert rate.data[1][-1] == 30
     assert "% of a processor core" in words
+    panels.hear(after_s=4.0)
+    panels.hear(pose(), after_s=2.0)
+    assert all(np.isfinite(values).all() for values in latency.data)  # else the browser draws nothing
+    assert 0 in rate.data[1]
 
 
 def test_a_clock_that_is_off_tells_no_latency(panels):

@@ -4,11 +4,12 @@ from nodes.page import html
 from nodes.page.part import Page
 from nodes.page.recording import RUNS
 from nodes.page.seen import Seen
-from nodes.page.written import Written
+from nodes.page.written import Written, change
 from nodes.wire.bus import now_ns
 from nodes.wire.requests import Mark
 
 LONGEST = 200
+NO_SYSTEM = "There is no system now, so there is nothing to mark."
 NOT_KEPT = "Nothing is being recorded: a mark is shown to everybody who looks, and not kept."
 KEPT = "Kept in the recording, and shown when it is played."
 
@@ -31,4 +32,6 @@ class Marking:
     def show(self, seen: Seen) -> None:
         """Bring it up to date."""
         runs = seen.recorder is not None and seen.recorder.state in RUNS
-        self._state.write(html.block(html.dim(KEPT if runs else NOT_KEPT)))
+        heard = seen.judged is not None and seen.judged.heard is True
+        change(self._button, disabled=not heard)
+        self._state.write(html.block(html.dim(NO_SYSTEM if not heard else KEPT if runs else NOT_KEPT)))

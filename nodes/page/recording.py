@@ -17,6 +17,7 @@ FRESH_NS = 5_000_000_000  # the recorder speaks twice a second, and less often w
 NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{0,60}")
 WRONG_NAME = "A name has letters, digits, . - and _ only, 60 at most."
 NO_RECORDER = "Nobody here records: this system was started without a recorder, or it plays a recording."
+NO_SYSTEM = "There is no system now that could be recorded."
 RUNS = ("starting", "recording")
 BEGIN, END, CANCEL = "Record", "Stop recording", "Cancel"
 
@@ -66,7 +67,8 @@ class Recording:
         label = CANCEL if self.counts else END if self._runs else BEGIN
         change(self._button, label=label, disabled=not heard or (name_is_wrong and not self._runs), visible=heard)
         wrong = [html.line(Level.WARN, WRONG_NAME)] if name_is_wrong and not self._runs else []
-        told = _told(recorder) if heard and recorder is not None else [html.dim(NO_RECORDER)]
+        nobody = NO_RECORDER if seen.judged is not None and seen.judged.heard else NO_SYSTEM
+        told = _told(recorder) if heard and recorder is not None else [html.dim(nobody)]
         self._state.write(html.block(*told, *wrong))
 
 

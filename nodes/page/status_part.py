@@ -22,6 +22,7 @@ MOST_TROUBLES = 4
 MOST_NOTES = 3
 LAST = 1000.0  # the order of what stands at the foot of the tab
 ORIGINS = tuple(ORIGIN_WORDS)
+KNOWS_NOTHING = ("waiting", "gone", "unreadable", "trouble")
 NOTHING_YET = "nothing yet"
 
 
@@ -71,7 +72,8 @@ def _notes(judged: Judged) -> list[str]:
     """What fusion and recorder have to say that is not about a camera of ours, which is judged."""
     ours = tuple(f"{name}: " for name in judged.cameras)
     notes = [note for note in judged.status.notes if not note.startswith((*ours, *(f"camera {o[:-2]} " for o in ours)))]
-    return [] if judged.status.standing else [html.line(Level.WARN, note) for note in notes[:MOST_NOTES]]
+    quiet = judged.status.standing or judged.whole.kind in KNOWS_NOTHING
+    return [] if quiet else [html.line(Level.WARN, note) for note in notes[:MOST_NOTES]]
 
 
 def _hints(seen: Seen, judged: Judged) -> list[str]:
@@ -80,7 +82,7 @@ def _hints(seen: Seen, judged: Judged) -> list[str]:
             html.dim("Start one on this machine: python run_system.py"),
             html.dim("This page goes on by itself as soon as one speaks."),
         ]
-    if judged.whole.kind in ("gone", "unreadable", "trouble"):
+    if judged.whole.kind in KNOWS_NOTHING:
         return [html.dim("The page goes on by itself when that is mended; what it shows is the last that was heard.")]
     unread = "" if not seen.undecodable else f"{counted(seen.undecodable, 'message')} could not be read: {seen.refusal}"
     return [html.line(Level.WARN, unread)] if unread else []

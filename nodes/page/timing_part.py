@@ -1,6 +1,5 @@
 """How old what is seen is, where that time goes, and how it was over the last minutes."""
 
-import math
 import os
 import resource
 import time
@@ -12,7 +11,7 @@ from viser import uplot
 from nodes.page import html
 from nodes.page.part import Page
 from nodes.page.seen import Seen
-from nodes.page.written import Written
+from nodes.page.written import Written, change
 from nodes.watching.ledger import HISTORY_S, STAGES, TOTAL, Second
 from nodes.watching.verdict import counted
 
@@ -53,7 +52,7 @@ class Timing:
             self._table = Written(gui.add_html(""))
             gui.add_html(html.meanings("What these mean", MEANINGS))
             gui.add_html(html.block(html.heading("Milliseconds behind, the last five minutes")))
-            nothing = np.array([-1.0, 0.0]), np.full(2, np.nan)
+            nothing = np.full(2, -HISTORY_S / 60), np.zeros(2)
             self._latency = gui.add_uplot(
                 (*nothing, nothing[1]),
                 (_time(), _line("p50", "#2ec870"), _line("p95", "#f5b93c")),
@@ -86,9 +85,13 @@ class Timing:
 
     def _plot(self, history: tuple[Second, ...], hidden: bool) -> None:
         at_min = np.array([second.at_s - history[-1].at_s for second in history], dtype=np.float64) / 60
-        latency_ms = np.array([(math.nan, math.nan) if hidden else (s.p50_ms, s.p95_ms) for s in history])
-        self._latency.data = (at_min, latency_ms[:, 0], latency_ms[:, 1])
-        self._rate.data = (at_min, np.array([second.poses for second in history], dtype=np.float64))
+        poses = np.array([second.poses for second in history], dtype=np.float64)
+        self._rate.data = (at_min, poses)
+        change(self._latency, visible=not hidden)
+        there = poses > 0  # the plot has no gaps: it draws nothing at all where a number is missing
+        if there.sum() > 1 and not hidden:
+            latency_ms = np.array([(second.p50_ms, second.p95_ms) for second in history])[there]
+            self._latency.data = (at_min[there], latency_ms[:, 0].copy(), latency_ms[:, 1].copy())
 
     def _own_load(self) -> str:
         """Of the viewer's process, since it was asked last."""
