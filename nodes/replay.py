@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nodes.playback import wait_for_start
 from nodes.sessions.beside import Beside
@@ -28,6 +29,9 @@ from nodes.wire.errors import WireError
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Pose3D
 from nodes.wire.requests import BESIDE, PlayRequest, PlayState
 from nodes.wire.topics import BY_MESSAGE, envelope, prefix
+
+if TYPE_CHECKING:
+    from nodes.played_pictures import PlayedPictures
 
 PAUSE_AT_MAX_S = 0.1
 LEAD_NS = 300_000_000  # for the word to reach everybody; one that was started again is late for the session
@@ -68,6 +72,13 @@ class Player:
         self._seq = dict.fromkeys(session.cameras, 0)
         self._state_seq = 0
         self._said_s = self._repeated_s = float("-inf")
+        self._pictures: PlayedPictures | None = None
+
+    def show_pictures(self, hub_in: str) -> None:
+        """Send small pictures from the recorded videos, too."""
+        from nodes.played_pictures import PlayedPictures  # knows videos, which is slow to import
+
+        self._pictures = PlayedPictures(self._session, hub_in)
 
     def wait_for_start(self, hub_out: str) -> int:
         """Say that all is ready until the running system names the session's start; that."""
@@ -96,6 +107,8 @@ class Player:
     def close(self) -> None:
         self._inbox.close()
         self._requests.close()
+        if self._pictures is not None:
+            self._pictures.close()
         if self._beside is not None:
             self._beside.close()
 
@@ -271,6 +284,8 @@ class Player:
         if now_s - self._said_s >= STATE_S:
             self._said_s = now_s
             self._publisher.send(self._state(now_s))
+            if self._pictures is not None:
+                self._pictures.show(self._head.position_ns(now_s), self._stamps.shift_ns)
         if not self._head.playing and now_s - self._repeated_s >= HEALTH_S:
             self._repeated_s = now_s
             for sealed in self._healths.values():
@@ -336,6 +351,8 @@ def main(arguments: list[str] | None = None) -> int:
         play = play_of(given)
         with SessionReader(given.session) as session, Publisher(given.hub) as publisher:
             player = Player(session, play, publisher, given.hub_outer)
+            if play.previews:
+                player.show_pictures(given.hub)
             try:
                 start_ns = player.wait_for_start(given.hub_outer) if given.wait_for_start else 0
                 player.play(max(start_ns, now_ns() + LEAD_NS))

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from mcap.records import ChunkIndex
 
+from nodes.compiling import compile_kernels
 from nodes.sessions.about import about_of
 from nodes.sessions.beside import Beside, check_beside
 from nodes.sessions.errors import SessionError
@@ -21,11 +24,13 @@ from nodes.sessions.play_options import Play
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.tape import POSES_OUT, Tape
 from nodes.sessions.writer import new_session
+from nodes.sources.source import Frame
+from nodes.video_files import VideoFiles
 from nodes.wire.bus import Publisher, Subscription, every, now_ns
-from nodes.wire.messages import CameraHealth, Keypoints2D, Message, Pose3D
+from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D, Preview
 from nodes.wire.requests import BESIDE, Mark, PlayRequest, PlayState
 from tests.crowd import Actor
-from tests.hub import PATIENCE_S, Hub, hub
+from tests.hub import PATIENCE_S, Hub, hub, running
 from tests.session_files import config_of, rig_of, saved
 from tests.takes import CAMERAS, START_NS, Part, Take
 
@@ -318,3 +323,92 @@ def test_a_recording_that_stands_is_not_silent_and_nonsense_changes_nothing(play
     assert playing.until(lambda state: state.position_s < 0.1).speed == 1.0
     playing.ask("seek", 1e300)
     assert playing.until(lambda state: state.position_s > 5.9).position_s > at_s
+
+
+def test_the_pictures_of_recorded_videos_are_those_of_the_moment(hub, tmp_path):
+    content = [*replace(WALK, seconds=4.0).messages()]
+    name = filmed(tmp_path, "left", seconds=4)
+    told = CameraHealth(
+        captured_ns=START_NS, published_ns=START_NS, source="left", seq=999, state="streaming", video_file=name
+    )
+    path = saved(tmp_path / "filmed.mcap", [*content, (told, content[-1][1] + MS)])
+    playing = Playing(hub, str(path), "--poses", "--stay", "--preview")
+    pictures = every(Preview, hub_out=hub.outer)
+    try:
+        playing.until(lambda state: state.position_s > 0.3)
+        playing.ask("pause")
+        for second in (3.0, 1.0):
+            playing.until(lambda state: not state.playing)
+            playing.ask("seek", second)
+            give_up_s = time.monotonic() + PATIENCE_S
+            while time.monotonic() < give_up_s:
+                shown = pictures.receive(100)
+                if shown is not None and abs(grey(shown) - 50 * second) < 6:
+                    break
+            else:
+                raise AssertionError(f"no picture of second {second}")
+            assert shown.source == "left"
+    finally:
+        playing.close()
+        pictures.close()
+
+
+@pytest.mark.slow
+def test_a_recording_that_is_fused_again_shows_the_place_that_it_is_sent_to(hub, take):
+    compile_kernels(print)
+    addresses = ["--hub", hub.inner, "--hub-outer", hub.outer]
+    with (
+        running([sys.executable, "-m", "nodes.fusion", "--session", str(take), *addresses]),
+        every(FusionHealth, hub_out=hub.outer, source="fusion") as fusion,
+    ):
+        assert fusion.receive(round(2000 * PATIENCE_S)) is not None
+        playing = Playing(hub, str(take), "--stay")
+        try:
+            playing.until(lambda state: state.position_s > 0.5)
+            playing.ask("pause")
+            playing.until(lambda state: not state.playing)
+            ids: set[int] = set()
+            for second in (4.0, 1.5, 1.6):
+                playing.ask("seek", second)
+                at_s = wait_for_pose(playing, second)
+                newest = playing.poses()[-1]
+                ids |= {person.id for person in newest.people}
+                assert newest.people[0].joints_m[0] == pytest.approx(walker_m(at_s)[0], abs=0.06)
+            assert len(ids) == 3, "fusion begins anew at each place: nobody is drawn from one to the other"
+            for _ in range(3):
+                at_s += 1 / 30
+                playing.ask("step", 1)
+                wait_for_pose(playing, at_s)
+        finally:
+            playing.close()
+
+
+def wait_for_pose(playing: Playing, second: float) -> float:
+    """Until fusion has made a pose of that second of the take, to a frame or two; which second exactly."""
+    give_up_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_s:
+        playing.until(lambda _: True)
+        if playing.poses() and abs(playing.recorded_s(playing.poses()[-1]) - second) < 0.05:
+            return playing.recorded_s(playing.poses()[-1])
+    raise AssertionError(f"no pose of second {second}")
+
+
+def walker_m(at_s: float) -> npt.NDArray[np.float64]:
+    """(33, 3) where the walker is then."""
+    return Actor().joints_m(at_s)[0]
+
+
+def filmed(folder: Path, camera: str, seconds: int) -> str:
+    """A video, 50 grey levels brighter each second; its name."""
+    files = VideoFiles(folder, "filmed", camera, "h264", 18, (64, 48), 30.0)
+    for tick in range(30 * seconds):
+        image_rgb = np.full((48, 64, 3), round(50 * tick / 30), np.uint8)
+        files.write(Frame(image_rgb, START_NS + tick * S // 30, tick))
+    files.close()
+    return files.name
+
+
+def grey(preview: Preview) -> float:
+    picture = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    return float(picture.mean())

@@ -122,6 +122,7 @@ def _replay(options: argparse.Namespace, table: Sequence[Row]) -> int:
         print("--beside: the poses as they were recorded, nothing is fused again", flush=True)
         options.poses = True
     options.stays = options.stays or not options.headless
+    options.preview = options.preview or not options.headless
     play = ["--speed", options.speed, "--stamps", options.stamps]
     play += [f"--{name}" for name, given in _switches(options).items() if given]
     for name, value in {"from": options.from_s, "to": options.to_s, "beside": options.beside}.items():
@@ -141,7 +142,7 @@ def _replay(options: argparse.Namespace, table: Sequence[Row]) -> int:
 
 
 def _switches(options: argparse.Namespace) -> dict[str, bool]:
-    return {"poses": options.poses, "loop": options.loop, "stay": options.stays}
+    return {"poses": options.poses, "loop": options.loop, "stay": options.stays, "preview": options.preview}
 
 
 def _run(

@@ -12,7 +12,8 @@ SLOWEST, FASTEST = 0.1, 100.0
 @dataclass(frozen=True)
 class Play:
     """How to play. speed: times the recording's pace; None: as fast as fusion takes it. stays: at the end it waits to
-    be asked for another place. beside: a second result, whose poses are sent, too.
+    be asked for another place. beside: a second result, whose poses are sent, too. previews: small pictures of the
+    videos, too.
     """
 
     poses: bool = False
@@ -23,6 +24,7 @@ class Play:
     keeps_stamps: bool = False
     stays: bool = False
     beside: Path | None = None
+    previews: bool = False
 
 
 def play_of(given: argparse.Namespace) -> Play:
@@ -47,6 +49,7 @@ def play_of(given: argparse.Namespace) -> Play:
         keeps_stamps=given.stamps == "recorded",
         stays=given.stays,
         beside=given.beside,
+        previews=given.preview,
     )
 
 
@@ -76,6 +79,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         dest="stays",
         action="store_true",
         help="at the end wait to be asked for another place; with the live page always",
+    )
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="small pictures from the videos of the recording, if there are; with the live page always",
     )
     parser.add_argument(
         "--stamps", choices=("now", "recorded"), default="now", help="times of the messages (default: %(default)s)"
