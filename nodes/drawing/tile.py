@@ -44,11 +44,10 @@ def draw_tile(
         keypoints_px = scaled(keypoints.keypoints_px, keypoints.size_wh, size_wh)
         draw_people(canvas, keypoints_px, keypoints.confidence, skeleton, colours or [NOBODY])
     _caption(canvas, name, verdict, scale)
-    words = verdict.words if verdict.level in (Level.WARN, Level.BAD) else ""
     if picture_rgb is None and instead:
-        _words(canvas, instead, 0.5 if keypoints is None else 0.9, DIM_TEXT, scale)
-    if words:
-        _words(canvas, words, 0.75, LEVEL_RGB[verdict.level], scale)
+        text(canvas, instead, (size_wh[0] / 2, 2.6 * 13.5 * scale), 13.5 * scale, DIM_TEXT, align="middle", rim=True)
+    if verdict.level in (Level.WARN, Level.BAD) and verdict.words:
+        _words(canvas, verdict.words, mix(LEVEL_RGB[verdict.level], TEXT, 0.2), scale)
     if verdict.level is Level.BAD:
         strokes.frame(canvas, LEVEL_RGB[Level.BAD], max(1, round(2 * scale)))
     return canvas
@@ -100,10 +99,12 @@ def _caption(canvas: Picture, name: str, verdict: Verdict, scale: float) -> None
     text(canvas, shortened(name, size_px, canvas.shape[1] - left - 4), (left, middle_px), size_px, TEXT, rim=True)
 
 
-def _words(canvas: Picture, words: str, height: float, colour: Rgb, scale: float) -> None:
+def _words(canvas: Picture, words: str, colour: Rgb, scale: float) -> None:
+    """At the foot, on a darkened ground."""
     size_px = 13.5 * scale
-    lines = wrapped(words, size_px, 0.92 * canvas.shape[1], 3)
-    top = height * canvas.shape[0] - (len(lines) - 1) * 0.65 * size_px
+    lines = wrapped(words, size_px, 0.94 * canvas.shape[1], 3)
+    height = round((1.35 * len(lines) + 0.5) * size_px)
+    strokes.box(canvas, 0, canvas.shape[0] - height, canvas.shape[1], height, RIM, 0.65)
     for row, each in enumerate(lines):
-        at = canvas.shape[1] / 2, min(top, canvas.shape[0] - 1.3 * size_px * (len(lines) - 0.4)) + row * 1.3 * size_px
-        text(canvas, each, at, size_px, mix(colour, TEXT, 0.2), align="middle", rim=True)
+        middle = canvas.shape[0] - height + (1.35 * row + 0.9) * size_px
+        text(canvas, each, (canvas.shape[1] / 2, middle), size_px, colour, align="middle")

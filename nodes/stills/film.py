@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import av
 import cv2
 import numpy as np
+import numpy.typing as npt
 from PIL import GifImagePlugin, Image
 
 from nodes.drawing.strokes import FAINT, GROUND, METAL, PANEL, TEXT, Picture
@@ -19,8 +20,9 @@ BT709, BT601 = 1, 6  # as FFmpeg counts colour spaces
 PALETTE_OF = 24  # pictures of which a GIF's colours are made; held until then
 DRAWN = (GROUND, PANEL, FAINT, METAL, TEXT, BESIDE_RGB, *PERSON_RGB, *LEVEL_RGB.values(), *ORIGIN_RGB.values())
 GIF_COLOURS = 200
+BITS_LEFT_OUT, LEVELS = 2, 64  # of each colour, when the nearest one in the palette is looked up
 # Grey levels: a pixel of a GIF that changes by less stays as it was, which costs nothing; dark ones would be seen.
-STILL, DARK, DARK_STILL = 8, 70, 3
+STILL, DARK, DARK_STILL = 8, 70, 1
 
 
 class Film(Protocol):
@@ -87,12 +89,13 @@ class Gif:
         self._size_wh = size_wh
         self._fps = fps
         self._first: list[Picture] = []
-        self._palette: Image.Image | None = None
+        self._palette: list[int] = []
+        self._nearest = np.zeros(0, np.uint8)
         self._before: Picture | None = None
         self._count = 0
 
     def add(self, picture_rgb: Picture) -> None:
-        if self._palette is not None:
+        if self._palette:
             self._write(picture_rgb)
             return
         self._first.append(picture_rgb)
@@ -101,16 +104,19 @@ class Gif:
 
     def close(self) -> None:
         try:
-            if self._palette is None and self._first:
+            if not self._palette and self._first:
                 self._begin()
-            if self._palette is not None:
+            if self._palette:
                 self._file.write(b";")
         finally:
             self._file.close()
 
     def _begin(self) -> None:
         self._palette = palette_of(self._first)
-        header, _ = GifImagePlugin.getheader(self._palette.resize(self._size_wh), info={"loop": 0, "duration": 0})
+        self._nearest = nearest_in(self._palette)
+        empty = Image.new("P", self._size_wh)
+        empty.putpalette(self._palette)
+        header, _ = GifImagePlugin.getheader(empty, info={"loop": 0, "duration": 0})
         for block in header:
             self._file.write(block)
         for picture in self._first:
@@ -119,7 +125,6 @@ class Gif:
 
     def _write(self, picture_rgb: Picture) -> None:
         """Unchanged pixels are transparent, and around what has changed nothing is written."""
-        assert self._palette is not None
         now = picture_rgb.astype(np.int16)
         changed = np.ones(now.shape[:2], bool)
         if self._before is not None:
@@ -130,11 +135,11 @@ class Gif:
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         top, bottom = (rows[0], rows[-1] + 1) if len(rows) else (0, 1)
         left, right = (columns[0], columns[-1] + 1) if len(columns) else (0, 1)
-        part = Image.fromarray(np.ascontiguousarray(picture_rgb[top:bottom, left:right]))
-        coded = np.array(part.quantize(palette=self._palette, dither=Image.Dither.NONE))
+        red, green, blue = np.moveaxis(picture_rgb[top:bottom, left:right].astype(np.int32) >> BITS_LEFT_OUT, 2, 0)
+        coded = self._nearest[(red * LEVELS + green) * LEVELS + blue]
         coded[~changed[top:bottom, left:right]] = GIF_COLOURS
         image = Image.fromarray(coded, "P")
-        image.putpalette(self._palette.getpalette() or [])
+        image.putpalette(self._palette)
         hundredths = round(100 * (self._count + 1) / self._fps) - round(100 * self._count / self._fps)
         self._count += 1
         for block in GifImagePlugin.getdata(
@@ -143,10 +148,22 @@ class Gif:
             self._file.write(block)
 
 
-def palette_of(pictures: list[Picture]) -> Image.Image:
-    """A picture with the palette for all: the colours of some pictures, and those of the drawing."""
-    sample = np.vstack([np.concatenate(pictures[::8]), _swatches(pictures[0].shape[1], DRAWN)])
-    return Image.fromarray(sample).quantize(GIF_COLOURS, Image.Quantize.MEDIANCUT, kmeans=2)
+def palette_of(pictures: list[Picture]) -> list[int]:
+    """768 numbers, R, G, B in turn: colours for all pictures, of some of them and of the drawing."""
+    some = np.concatenate(pictures[::8])[::3, ::3]  # all pixels take ten seconds
+    sample = np.vstack([some, _swatches(some.shape[1], DRAWN)])
+    found = Image.fromarray(sample).quantize(GIF_COLOURS, Image.Quantize.MEDIANCUT, kmeans=2).getpalette() or []
+    return (found[: 3 * GIF_COLOURS] + 768 * [0])[:768]
+
+
+def nearest_in(palette: list[int]) -> npt.NDArray[np.uint8]:
+    """(LEVELS³,) the index of the nearest colour for each colour: much faster than to look again and again."""
+    colours = np.array(palette[: 3 * GIF_COLOURS], np.float32).reshape(-1, 3)
+    levels = (np.arange(LEVELS, dtype=np.float32) + 0.5) * 2**BITS_LEFT_OUT - 0.5
+    plane = np.stack(np.meshgrid(levels, levels, indexing="ij"), axis=-1).reshape(-1, 2)
+    beside = ((plane[:, None] - colours[:, 1:]) ** 2).sum(axis=2)
+    found = [np.argmin(beside + (red - colours[:, 0]) ** 2, axis=1) for red in levels]
+    return np.concatenate(found).astype(np.uint8)
 
 
 def _swatches(width: int, colours: tuple[Rgb, ...]) -> Picture:
