@@ -32,23 +32,22 @@ def draw_people(
     another number of joints: dots alone. colours: of each person, again from the first when there are more.
     """
     height, width = picture_rgb.shape[:2]
-    thick = max(1, round(height / 140))
-    radius = round(0.8 * thick * (1 << SUBPIXEL_BITS))
+    thick = max(2, round(height / 140))
+    radius = round(0.7 * thick * (1 << SUBPIXEL_BITS))
     fits = skeleton is not None and len(skeleton.joints) == keypoints_px.shape[1]
-    bones = skeleton.bones if skeleton is not None and fits else ()
-    fine = fine_joints(skeleton) if skeleton is not None and fits else frozenset()
+    bones = np.array(skeleton.bones if skeleton is not None and fits else (), np.intp).reshape(-1, 2)
+    body = np.ones(keypoints_px.shape[1], bool)
+    body[list(fine_joints(skeleton) if skeleton is not None and fits else ())] = False
     reach = FARTHEST * max(height, width)
     with np.errstate(invalid="ignore"):
         there = (confidence >= SEEN_FROM) & (np.abs(keypoints_px) < reach).all(axis=-1)
-    fixed = np.round(np.where(there[..., None], keypoints_px, 0) * (1 << SUBPIXEL_BITS)).astype(int)
-    for person, (points, seen) in enumerate(zip(fixed.tolist(), there.tolist(), strict=True)):
+    fixed = np.round(np.where(there[..., None], keypoints_px, 0) * (1 << SUBPIXEL_BITS)).astype(np.int32)
+    for person, (points, seen) in enumerate(zip(fixed, there, strict=True)):
         colour = colours[person % len(colours)]
-        for parent, child in bones:
-            if seen[parent] and seen[child]:
-                _line(picture_rgb, points[parent], points[child], colour, thick)
-        for joint, (point, is_seen) in enumerate(zip(points, seen, strict=True)):
-            if is_seen and joint not in fine:
-                cv2.circle(picture_rgb, point, radius, DOT_RGB, cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
+        lines = points[bones[seen[bones].all(axis=-1)]]
+        cv2.polylines(picture_rgb, list(lines), False, colour, thick, cv2.LINE_AA, SUBPIXEL_BITS)
+        for x, y in points[seen & body].tolist():
+            cv2.circle(picture_rgb, (x, y), radius, DOT_RGB, cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 @lru_cache(maxsize=32)
@@ -59,10 +58,6 @@ def fine_joints(skeleton: Skeleton) -> frozenset[int]:
         for index, joint in enumerate(skeleton.joints)
         if not FINE_PARTS.isdisjoint(joint.split("_")) or (joint.endswith("_index") and "foot" not in joint)
     )
-
-
-def _line(picture_rgb: U8, start: Sequence[int], end: Sequence[int], colour: Rgb, thick: int) -> None:
-    cv2.line(picture_rgb, tuple(start), tuple(end), tuple(colour), thick, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def scaled(keypoints_px: F32, from_wh: Sequence[int], to_wh: Sequence[int]) -> F32:

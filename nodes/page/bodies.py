@@ -27,12 +27,13 @@ ROOT_APART_M = 1.3
 DEEPER = 1.7  # exponent that makes colours deeper, since the room's light washes them out again
 
 
-def _lit(colours: npt.ArrayLike) -> U8:
+@lru_cache(maxsize=64)
+def _lit(colours: Rgb | tuple[Rgb, ...]) -> U8:
     """Colours (..., 3) that look like these when light falls on them."""
     return np.round(255 * (np.asarray(colours) / 255) ** DEEPER).astype(np.uint8)
 
 
-ORIGIN_COLOURS = _lit([ORIGIN_RGB[origin] for origin in sorted(Origin)])
+ORIGIN_COLOURS = _lit(tuple(ORIGIN_RGB[origin] for origin in sorted(Origin)))
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def drawn(pose: Pose3D, joints_m: list[F32], plan: Plan, slots: int, beside: boo
         radius_m=radius.reshape(-1),
         halo_m=halo.reshape(-1),
         joint_rgb=joint_rgb.reshape(-1, 3),
-        bones_m=np.nan_to_num(starts.reshape(-1, 3)),
+        bones_m=np.where((length > 0)[:, None], starts.reshape(-1, 3), np.float32(0)),
         bones_wxyz=wxyz,
         bones_scale=np.column_stack([thick, thick, length]).astype(np.float32),
         bone_rgb=bone_rgb.reshape(-1, 3),
@@ -141,8 +142,9 @@ def drawn(pose: Pose3D, joints_m: list[F32], plan: Plan, slots: int, beside: boo
 
 def _halo(person: Person3D) -> F32:
     """Radius (J,) of the cloud in which a joint is likely to be; 0 where that is within its ball or not known."""
-    halo = np.nan_to_num(HALO_SIGMAS * person.sigma_m, nan=0.0, posinf=MOST_HALO_M)
-    return np.where(halo > HALO_FROM_M, np.minimum(halo, MOST_HALO_M), 0).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        halo = np.minimum(HALO_SIGMAS * person.sigma_m, MOST_HALO_M)
+        return np.where(halo > HALO_FROM_M, halo, 0).astype(np.float32)
 
 
 def _bones_of(joints_m: F32, guessed: npt.NDArray[np.bool_], plan: Plan) -> tuple[F32, F32, npt.NDArray[np.bool_]]:

@@ -24,8 +24,8 @@ def picture_of(seen: Seen, camera: str, told: Skeleton | None, grey: bool) -> U8
     if picture is None or preview is None:
         return None
     if grey:
-        dim = (picture.mean(axis=-1, keepdims=True) * GREY_SHARE).astype(np.uint8)
-        return np.repeat(dim, 3, axis=-1)
+        dim = cv2.convertScaleAbs(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), alpha=GREY_SHARE)
+        return np.asarray(cv2.cvtColor(dim, cv2.COLOR_GRAY2RGB), np.uint8)
     keypoints = seen.keypoints.near(camera, preview.captured_ns)
     if keypoints is not None:
         overlay(picture, keypoints, told)

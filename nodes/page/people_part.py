@@ -27,7 +27,6 @@ class PeopleInRoom:
 
     def __init__(self, page: Page) -> None:
         self._scene = page.server.scene
-        self._atomic = page.server.atomic
         self._bodies = Bodies(page.server.scene, "/people", beside=False)
         self._beside = Bodies(page.server.scene, "/beside", beside=True)
         self._names: list[viser.LabelHandle] = []
@@ -44,20 +43,20 @@ class PeopleInRoom:
         if not changed:
             return
         skeleton = self._told_skeleton(seen)
-        with self._atomic():
-            self._bodies.show(pose, skeleton)
-            self._beside.show(beside, skeleton)
-            self._show_names(pose)
-            self._show_trails(pose, skeleton, now_ns)
+        here = placed(pose) if pose is not None else []
+        self._bodies.show(pose, here, skeleton)
+        self._beside.show(beside, placed(beside) if beside is not None else [], skeleton)
+        self._show_names(pose, here)
+        self._show_trails(pose, here, skeleton, now_ns)
 
     def _told_skeleton(self, seen: Seen) -> Skeleton | None:
         if self._told[0] != seen.changed:
             self._told = (seen.changed, skeleton_of(seen.about) if seen.about is not None else None)
         return self._told[1]
 
-    def _show_names(self, pose: Pose3D | None) -> None:
+    def _show_names(self, pose: Pose3D | None, here: list[F32]) -> None:
         people = pose.people if pose is not None else ()
-        tops = [above(joints) for joints in placed(pose)] if pose is not None else []
+        tops = [above(joints_m) for joints_m in here]
         while len(self._names) < len(people):
             name = f"/people/name{len(self._names)}"
             self._names.append(self._scene.add_label(name, "", anchor="bottom-center", visible=False))
@@ -68,13 +67,13 @@ class PeopleInRoom:
                 label.text = f"person {people[index].id}"
                 label.position = top
 
-    def _show_trails(self, pose: Pose3D | None, skeleton: Skeleton | None, now_ns: int) -> None:
+    def _show_trails(self, pose: Pose3D | None, here: list[F32], skeleton: Skeleton | None, now_ns: int) -> None:
         if pose is None or pose.frame != "world":
             self._trails.clear()
         elif now_ns < self._trail_due_ns:
             return
         else:
-            self._trails.feed(pose.captured_ns, _places(pose, skeleton))
+            self._trails.feed(pose.captured_ns, _places(pose, here, skeleton))
         self._trail_due_ns = now_ns + round(EVERY_S * 1e9)
         points, colours = self._trails.lines(pose.captured_ns if pose is not None else 0, GROUND_RGB)
         if self._trail is None and len(points):
@@ -92,9 +91,9 @@ def fresh(seen: Seen, pose: Pose3D | None, source: str, now_ns: int) -> Pose3D |
     return pose if stands or lately else None
 
 
-def _places(pose: Pose3D, skeleton: Skeleton | None) -> dict[int, F32]:
+def _places(pose: Pose3D, here: list[F32], skeleton: Skeleton | None) -> dict[int, F32]:
     places = {}
-    for person, joints_m in zip(pose.people, placed(pose), strict=True):
+    for person, joints_m in zip(pose.people, here, strict=True):
         plan = plan_of(skeleton_named(pose.skeleton, skeleton), len(joints_m))
         place = middle(joints_m, plan)
         if place is not None:
@@ -109,13 +108,14 @@ class Bodies:
         self._scene = scene
         self._name = name
         self._is_beside = beside
+        self._drawn: Drawn | None = None
         self._form: tuple[str, int, int] | None = None  # skeleton, joints, people there is room for
         self._balls: viser.BatchedMeshHandle | None = None
         self._halos: viser.BatchedMeshHandle | None = None
         self._rods: viser.BatchedMeshHandle | None = None
 
-    def show(self, pose: Pose3D | None, told: Skeleton | None) -> None:
-        """Draw everybody; None: nobody. Within `server.atomic()`, so that browsers see all of it at once."""
+    def show(self, pose: Pose3D | None, here: list[F32], told: Skeleton | None) -> None:
+        """Draw everybody; None: nobody. here: where their joints are drawn."""
         if pose is None or not pose.people:
             for mesh in (self._balls, self._halos, self._rods):
                 if mesh is not None:
@@ -125,9 +125,10 @@ class Bodies:
         plan = plan_of(skeleton_named(pose.skeleton, told), n_joints)
         had = self._form[2] if self._form is not None and self._form[:2] == (pose.skeleton, n_joints) else 0
         slots = max(had, 1 << (len(pose.people) - 1).bit_length())
-        now = drawn(pose, placed(pose), plan, slots, self._is_beside)
+        now = drawn(pose, here, plan, slots, self._is_beside)
         if had < slots:
             self._make(now)
+            self._drawn = now
             self._form = (pose.skeleton, n_joints, slots)
         else:
             self._update(now)
@@ -173,20 +174,24 @@ class Bodies:
             )
 
     def _update(self, now: Drawn) -> None:
-        if self._balls is not None:
-            self._balls.visible = True
-            self._balls.batched_positions = now.joints_m
-            self._balls.batched_scales = now.radius_m
-            self._balls.batched_colors = now.joint_rgb
-        if self._halos is not None:
-            self._halos.visible = True
-            self._halos.batched_scales = now.halo_m
-            if now.halo_m.any():
-                self._halos.batched_positions = now.joints_m
-                self._halos.batched_colors = now.joint_rgb
-        if self._rods is not None:
-            self._rods.visible = True
-            self._rods.batched_wxyzs = now.bones_wxyz
-            self._rods.batched_positions = now.bones_m
-            self._rods.batched_scales = now.bones_scale
-            self._rods.batched_colors = now.bone_rgb
+        """Set what is another than before: looking costs less than viser's setting of it, even in vain."""
+        before, self._drawn = self._drawn, now
+        for mesh, prop, what in (
+            (self._balls, "batched_positions", "joints_m"),
+            (self._balls, "batched_scales", "radius_m"),
+            (self._balls, "batched_colors", "joint_rgb"),
+            (self._halos, "batched_scales", "halo_m"),
+            (self._rods, "batched_wxyzs", "bones_wxyz"),
+            (self._rods, "batched_positions", "bones_m"),
+            (self._rods, "batched_scales", "bones_scale"),
+            (self._rods, "batched_colors", "bone_rgb"),
+        ):
+            value = getattr(now, what)
+            if mesh is not None and (before is None or not np.array_equal(value, getattr(before, what))):
+                setattr(mesh, prop, value)
+        if self._halos is not None and now.halo_m.any():
+            self._halos.batched_positions = now.joints_m
+            self._halos.batched_colors = now.joint_rgb
+        for mesh in (self._balls, self._halos, self._rods):
+            if mesh is not None:
+                mesh.visible = True

@@ -91,9 +91,9 @@ def overview(rig: CameraRig | None, aspect: float = 1.2) -> Eye:
 
 
 def facing_wall(width_m: float, height_m: float, aspect: float = 1.2) -> Eye:
-    """From where the pictures on the wall are seen, whose middle stands at WALL_X_M."""
+    """From where the pictures on the wall are seen, and the people before it."""
     centre = np.array([WALL_X_M, 0.0, WALL_FOOT_M + height_m / 2])
-    reach_m = max(width_m / 2, height_m / 2 * aspect, LEAST_FLOOR_M / 3)
+    reach_m = max(width_m / 2, height_m / 2 * aspect, LEAST_FLOOR_M / 2)
     return _seen_from(centre, np.array([-np.cos(0.1), 0, np.sin(0.1)]), 1.15 * reach_m, aspect)
 
 

@@ -59,7 +59,8 @@ def bone() -> Mesh:
 
 def along(starts_m: F32, ends_m: F32) -> tuple[F32, F32]:
     """Quaternions (N, 4) that turn z towards the ends, and lengths (N,), from points (N, 3). NaN: no turn, length 0."""
-    span = np.nan_to_num(ends_m - starts_m, nan=0.0, posinf=0.0, neginf=0.0)
+    span = ends_m - starts_m
+    span = np.where(np.isfinite(span).all(axis=-1, keepdims=True), span, 0)
     length = np.linalg.norm(span, axis=-1)
     direction = span / np.maximum(length, TINY_M)[:, None]
     # The half-way quaternion (1 + z·d, z × d); straight down it vanishes, and x is turned about in its place.
