@@ -42,6 +42,8 @@ LEAD_IN_NS = 700_000_000  # before a place that fusion is sent to, so that it kn
 LONE_LEAD_IN_NS = 1_500_000_000  # ten frames of a single camera are refused before its new stamps are believed
 LATE_NS = 200_000_000  # a camera slower than that is not waited for when ticks are stepped
 MOST_STEPS = 1000
+TIMELY_NS = 50_000_000
+SETTLES_S = 1.0  # after a jump: what went ahead of it came late
 LONGEST_S = 1e9
 TURN_S = 0.02  # of sending, before requests are looked at
 
@@ -71,7 +73,7 @@ class Player:
         self._last_ns = self._tape.first_ns  # log time of the last message sent
         self._seq = dict.fromkeys(session.cameras, 0)
         self._state_seq = 0
-        self._said_s = self._repeated_s = float("-inf")
+        self._said_s = self._repeated_s = self._jumped_s = float("-inf")
         self._pictures: PlayedPictures | None = None
 
     def show_pictures(self, hub_in: str) -> None:
@@ -98,8 +100,8 @@ class Player:
         self._follow(self._tape.from_start())
         self._head.move(self._tape.first_ns, time.monotonic() + max(0.0, (start_ns - now_ns()) * 1e-9))
         while self._next is not None or not self._head.playing or self._goes_on():
-            self._talk()
             self._rest_until_due()
+            self._talk()
             turn_ends_s = time.monotonic() + TURN_S
             while self._due_s() == 0.0 and time.monotonic() < turn_ends_s:
                 self._send_next()
@@ -227,7 +229,8 @@ class Player:
         self._follow(self._tape.from_start() if begin_ns <= self._tape.first_ns else self._tape.behind(begin_ns))
         if self._next is not None:
             self._stamps.jump(at_ns, self._next.logged.publish_ns, now_ns())
-        self._head.move(max(at_ns, self._tape.first_ns), time.monotonic())
+        self._jumped_s = time.monotonic()
+        self._head.move(max(at_ns, self._tape.first_ns), self._jumped_s)
 
     def _show(self, newest: list[Logged], rest: Iterator[Came], at_ns: int) -> None:
         """These messages are those of a moment; the rest comes behind them."""
@@ -301,7 +304,7 @@ class Player:
             source="replay",
             seq=self._state_seq,
             path=str(self._session.path)[-1000:],
-            position_s=min(self._head.position_ns(now_s), end_ns) * 1e-9 - start_ns * 1e-9,
+            position_s=(min(self._head.position_ns(now_s), end_ns) - start_ns) * 1e-9,
             duration_s=(end_ns - start_ns) * 1e-9,
             speed=float("nan") if speed is None else speed,
             playing=self._head.playing,
@@ -310,7 +313,13 @@ class Player:
             beside=str(self._play.beside or "")[-1000:],
             marks=self._marks,
             note=self._beside.note if self._beside is not None else "",
+            timely=self._play.poses or self._is_timely(now_s),
         )
+
+    def _is_timely(self, now_s: float) -> bool:
+        """Whether what fusion is told now is stamped as of the present."""
+        behind_ns = now_ns() - self._head.position_ns(now_s) - self._stamps.shift_ns
+        return self._head.speed == 1.0 and abs(behind_ns) < TIMELY_NS and now_s - self._jumped_s > SETTLES_S
 
     def _wait_for_fusion(self, logged: Logged) -> None:
         """What fusion has not taken in yet waits in queues, and these overflow."""

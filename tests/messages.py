@@ -294,6 +294,7 @@ SAMPLES: dict[str, Message] = {
     "mark": Mark(**stamps("viewer"), text="jump"),
     "play_request": PlayRequest(**stamps("viewer"), action="seek", value=2.5),
     "play_state": play_state(),
+    "play_state_late": play_state(timely=False),
     "board_seen": board_seen(),
     "calibration_request": calibration_request(),
     "calibration_state": calibration_state(),

@@ -121,6 +121,7 @@ class Monitor:
         self._reprojection_px = Window(WINDOW_S)
         self._people = 0
         self._standing = False
+        self._is_timely = True
 
     def feed(self, message: Message, received_ns: int) -> None:
         """Take in one message of any kind."""
@@ -145,6 +146,7 @@ class Monitor:
                 self.session_start_ns = message.start_ns
             case PlayState():
                 self._standing = not message.playing
+                self._is_timely = message.timely
 
     def expect_fusion(self, fuses: bool = True) -> None:
         """From now on fusion is awaited as at the start; or is not, where nothing fuses any more."""
@@ -252,10 +254,11 @@ class Monitor:
         )
 
     def _feed_pose(self, pose: Pose3D, received_ns: int) -> None:
-        self.poses.feed(pose, received_ns, self._tells_latency)
+        tells_latency = self._tells_latency and self._is_timely
+        self.poses.feed(pose, received_ns, tells_latency)
         self._people = len(pose.people)
         latency_ms = (pose.published_ns - pose.captured_ns) / 1e6
-        self._latency_ms.add(received_ns, latency_ms if self._tells_latency else float("nan"))
+        self._latency_ms.add(received_ns, latency_ms if tells_latency else float("nan"))
         seen_px = np.concatenate([np.empty(0), *(person.reprojection_px for person in pose.people)])
         if np.isfinite(seen_px).any():
             self._reprojection_px.add(received_ns, float(np.nanmedian(seen_px)))

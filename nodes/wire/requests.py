@@ -48,7 +48,8 @@ class PlayState(Message):
 
     position_s, duration_s: since the recording's begin. speed: NaN: as fast as fusion takes it. shift_ns: what was
     added to the recorded times of the messages sent now. fuses: whether fusion makes the poses anew. beside: file
-    whose poses are sent, too, as those of the source BESIDE; "" without one.
+    whose poses are sent, too, as those of the source BESIDE; "" without one. timely: what is sent now is stamped as of
+    the present, so that poses made of it tell a latency; not so after a pause, until it is sent to another place.
     """
 
     path: str = wire(Text(1000))
@@ -61,6 +62,7 @@ class PlayState(Message):
     beside: str = wire(Text(1000), default="")
     marks: tuple[PlayMark, ...] = wire(Sequence(Part(PlayMark), 1000), default=())
     note: str = wire(Text(), default="")
+    timely: bool = wire(Flag(), default=True)
 
 
 BESIDE = "beside"  # source of the poses of a second result, which a player sends with those of the first
