@@ -10,7 +10,7 @@ from lifter.skeleton import Skeleton
 from nodes.drawing import strokes
 from nodes.drawing.overlay import draw_people, scaled
 from nodes.drawing.strokes import DIM_TEXT, F64, PANEL, RIM, TEXT, Picture, ball, blank, mix
-from nodes.drawing.text import shortened, text, wrapped
+from nodes.drawing.text import shortened, text, width_of, wrapped
 from nodes.watching.verdict import Verdict
 from nodes.watching.words import LEVEL_RGB, Level, Rgb, person_rgb
 from nodes.wire.messages import Keypoints2D, Person3D
@@ -45,7 +45,7 @@ def draw_tile(
         draw_people(canvas, keypoints_px, keypoints.confidence, skeleton, colours or [NOBODY])
     _caption(canvas, name, verdict, scale)
     if picture_rgb is None and instead:
-        text(canvas, instead, (size_wh[0] / 2, 2.6 * 13.5 * scale), 13.5 * scale, DIM_TEXT, align="middle", rim=True)
+        _instead(canvas, instead, name, keypoints is None, 13.5 * scale)
     if verdict.level in (Level.WARN, Level.BAD) and verdict.words:
         _words(canvas, verdict.words, mix(LEVEL_RGB[verdict.level], TEXT, 0.2), scale)
     if verdict.level is Level.BAD:
@@ -97,6 +97,14 @@ def _caption(canvas: Picture, name: str, verdict: Verdict, scale: float) -> None
     ball(canvas, np.array([middle_px, middle_px]), LEVEL_RGB[verdict.level], radius_px)
     left = 1.6 * size_px
     text(canvas, shortened(name, size_px, canvas.shape[1] - left - 4), (left, middle_px), size_px, TEXT, rim=True)
+
+
+def _instead(canvas: Picture, words: str, name: str, alone: bool, size_px: float) -> None:
+    """In the middle of a tile with nothing else in it, else in the corner, where there is room beside the name."""
+    if alone:
+        text(canvas, words, (canvas.shape[1] / 2, canvas.shape[0] / 2), size_px, DIM_TEXT, align="middle")
+    elif width_of(words, size_px) + width_of(name, 1.2 * size_px) + 4 * size_px < canvas.shape[1]:
+        text(canvas, words, (canvas.shape[1] - size_px, size_px), size_px, DIM_TEXT, align="right", rim=True)
 
 
 def _words(canvas: Picture, words: str, colour: Rgb, scale: float) -> None:
