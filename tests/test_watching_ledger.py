@@ -43,6 +43,16 @@ def test_every_second_is_kept_also_those_without_poses():
     assert math.isnan(history[-1].p50_ms)
 
 
+def test_poses_of_another_time_are_counted_and_tell_no_latency():
+    ledger = Ledger()
+    for k in range(20):
+        ledger.feed(pose(latency_ms=9000 if k % 2 else 50), S + k * S // 20, timely=k % 2 == 0)
+    assert ledger.percentiles_ms(2 * S)["total"] == pytest.approx((50, 50, 50))
+    (second,) = ledger.history(2 * S)
+    assert second.poses == 20
+    assert second.p95_ms == pytest.approx(50)
+
+
 def test_memory_and_time_are_bounded_after_a_night():
     ledger = Ledger()
     ledger.feed(pose(), S)

@@ -64,7 +64,7 @@ def judge(seen: Seen, now_ns: int, stood_s: float | None = None) -> Judged:
     status = seen.monitor.status(now_ns, restarting)
     if FUSION in processes and processes[FUSION].state == "waiting":  # for other settings
         status = replace(status, fusion_state="starting")
-    why_not = _no_latency(seen, status, stood_s is not None)
+    why_not = _no_latency(seen, status)
     if why_not:
         status = replace(status, latency_p50_ms=math.nan, latency_p95_ms=math.nan)
     standing = stood_s is not None and stood_s < AGAIN_S
@@ -124,7 +124,7 @@ def _processes(seen: Seen, now_ns: int) -> Mapping[str, ProcessState]:
     return seen.system.processes if now_ns - arrived_ns < FRESH_S * 1e9 else {}
 
 
-def _no_latency(seen: Seen, status: Status, was_stopped: bool) -> str:
+def _no_latency(seen: Seen, status: Status) -> str:
     """Why the stamps of the poses tell no latency; "" when they do."""
     play = seen.play
     if play is not None and not play.fuses:
@@ -133,7 +133,7 @@ def _no_latency(seen: Seen, status: Status, was_stopped: bool) -> str:
         return "the recording is played with its own stamps, which are of another day"
     if play is not None and play.speed != 1.0:
         return "the recording is not played at its own pace"
-    if play is not None and was_stopped:
+    if play is not None and not play.timely:
         return "the recording was stopped meanwhile, and its stamps go on from there"
     if not 0 <= status.latency_p50_ms < MOST_LATENCY_MS and not math.isnan(status.latency_p50_ms):
         return "the stamps of the frames are not of this machine's clock"

@@ -144,7 +144,7 @@ class Seen:
 
     def _feed_pose(self, pose: Pose3D, now_ns: int) -> None:
         if pose.source == FUSION:
-            self.ledger.feed(pose, now_ns)
+            self.ledger.feed(pose, now_ns, timely=self.play is None or self.play.timely)
         if self.held:
             return
         if pose.source == FUSION:

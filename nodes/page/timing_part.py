@@ -88,10 +88,10 @@ class Timing:
         poses = np.array([second.poses for second in history], dtype=np.float64)
         self._rate.data = (at_min, poses)
         change(self._latency, visible=not hidden)
-        there = poses > 0  # the plot has no gaps: it draws nothing at all where a number is missing
-        if there.sum() > 1 and not hidden:
-            latency_ms = np.array([(second.p50_ms, second.p95_ms) for second in history])[there]
-            self._latency.data = (at_min[there], latency_ms[:, 0].copy(), latency_ms[:, 1].copy())
+        latency_ms = np.array([(second.p50_ms, second.p95_ms) for second in history])
+        there = np.isfinite(latency_ms).all(axis=1)  # the plot draws nothing at all where a number is missing
+        if there.sum() > 1:
+            self._latency.data = (at_min[there], latency_ms[there, 0], latency_ms[there, 1])
 
     def _own_load(self) -> str:
         """Of the viewer's process, since it was asked last."""

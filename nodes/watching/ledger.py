@@ -20,7 +20,7 @@ PERCENTS = (50, 95, 99)
 
 @dataclass(frozen=True)
 class Second:
-    """A second that is over. at_s: monotonic; latency NaN without poses."""
+    """A second that is over. at_s: monotonic; latency NaN where no pose tells one."""
 
     at_s: int
     poses: int
@@ -37,12 +37,15 @@ class Ledger:
         self._second = 0
         self._in_second: list[float] = []
 
-    def feed(self, pose: Pose3D, received_ns: int) -> None:
-        """Take in a pose. received_ns: monotonic."""
+    def feed(self, pose: Pose3D, received_ns: int, timely: bool = True) -> None:
+        """Take in a pose. received_ns: monotonic. timely: its stamps are of the present, and tell a latency."""
+        self._close(received_ns)
+        if not timely:
+            self._in_second.append(math.nan)
+            return
         total_ms = (pose.published_ns - pose.captured_ns) / 1e6
         stages_ms = [pose.stages_ns[stage] / 1e6 if stage in pose.stages_ns else math.nan for stage in STAGES]
         self._recent.append((received_ns, (*stages_ms, total_ms)))
-        self._close(received_ns)
         self._in_second.append(total_ms)
 
     def percentiles_ms(self, now_ns: int) -> dict[str, tuple[float, ...]]:
@@ -75,8 +78,8 @@ class Ledger:
             self._second = second
         self._second = max(self._second, second - HISTORY_S)
         while self._second < second:
-            values = np.array(self._in_second or [math.nan])
-            p50_ms, p95_ms = (float(value) for value in np.percentile(values, PERCENTS[:2]))
+            told = [value for value in self._in_second if math.isfinite(value)] or [math.nan]
+            p50_ms, p95_ms = (float(value) for value in np.percentile(told, PERCENTS[:2]))
             self._history.append(Second(self._second, len(self._in_second), p50_ms, p95_ms))
             self._in_second = []
             self._second += 1
