@@ -151,9 +151,8 @@ class _H264:
 
     def encode(self, image_rgb: Image, pts_ms: int, is_key: bool) -> "list[av.Packet]":
         if self._is_even:  # OpenCV converts in a sixth of swscale's time
-            picture = av.VideoFrame.from_numpy_buffer(
-                np.asarray(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2YUV_I420), np.uint8), "yuv420p"
-            )
+            planes = np.asarray(cv2.cvtColor(image_rgb, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            picture = av.VideoFrame.from_ndarray(planes, "yuv420p")  # from_numpy_buffer loses rows of 270
         else:
             picture = av.VideoFrame.from_ndarray(image_rgb, "rgb24").reformat(format="yuv444p", threads=1)
         picture.pts, picture.time_base = pts_ms, MS

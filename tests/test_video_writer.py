@@ -111,7 +111,7 @@ def test_times_that_stand_still_or_go_back_do_not_end_the_video(tmp_path):
 
 
 @pytest.mark.parametrize("codec", ["h264", "mjpeg"])
-@pytest.mark.parametrize("size_wh", [(64, 48), (63, 49), (64, 49)])
+@pytest.mark.parametrize("size_wh", [(64, 48), (63, 49), (64, 49), (96, 54)])
 def test_size_and_colours_stay(tmp_path, codec, size_wh):
     image_rgb = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
     image_rgb[:, : size_wh[0] // 2] = (200, 30, 30)
