@@ -30,7 +30,7 @@ from nodes.wire.bus import Publisher, every, now_ns
 from nodes.wire.messages import Message, Person3D, Pose3D
 from nodes.wire.requests import BESIDE, Mark, PlayMark, PlayRequest, PlayState
 from tests import messages as make
-from tests.browser import opened
+from tests.browser import U8, Shown, opened
 from tests.crowd import Actor
 from tests.hub import PATIENCE_S, Hub, free_ports, hub, running
 from tests.page_process import running_page
@@ -309,12 +309,12 @@ class Watched:
 @contextmanager
 def played(hub: Hub, folder: Path) -> Iterator[str]:
     """A take with a mark, beside another result, is played on a hub; the page's address."""
-    take = Take(8.0, (Part(1, Actor()),))
+    take = Take(4.0, (Part(1, Actor()),))
     other = replace(take, wrong=lambda _part, joints_m, _at_s: joints_m + np.array([0.0, 0.0, 0.05]))
     about = about_of(config_of(CAMERAS), rig_of(CAMERAS))
-    mark = Mark(captured_ns=START_NS + 3 * S, published_ns=START_NS, source="viewer", seq=0, text="turns about")
+    mark = Mark(captured_ns=START_NS + 2 * S, published_ns=START_NS, source="viewer", seq=0, text="turns about")
     with new_session(folder / "walk.mcap", about, force=True, at_ns=START_NS) as writer:
-        for message, log_ns in sorted([*take.messages(), (mark, START_NS + 3 * S)], key=itemgetter(1)):
+        for message, log_ns in sorted([*take.messages(), (mark, START_NS + 2 * S)], key=itemgetter(1)):
             writer.write(message, log_ns)
     addresses = ["--hub", hub.inner, "--hub-outer", hub.outer]
     beside = ["--beside", str(other.write(folder / "better.mcap"))]
@@ -335,6 +335,17 @@ def played(hub: Hub, folder: Path) -> Iterator[str]:
             saying.join()
 
 
+def until_changed(shown: Shown, before: U8) -> float:
+    """The share of the room that looks otherwise than before, when it does; a picture takes its time without a GPU."""
+    room = (slice(100, 780), slice(20, 860))
+    give_up_s = time.monotonic() + 2 * PATIENCE_S
+    while time.monotonic() < give_up_s:
+        change = np.abs(shown.screenshot()[room].astype(int) - before[room]).max(axis=-1)
+        if (change > 30).mean() > 0.002:
+            return float((change > 30).mean())
+    raise AssertionError("the skeleton stands where it stood")
+
+
 @pytest.mark.browser
 def test_the_slider_moves_the_skeleton(hub, tmp_path):
     with played(hub, tmp_path) as url, opened(url) as shown:
@@ -343,7 +354,7 @@ def test_the_slider_moves_the_skeleton(hub, tmp_path):
         shown.open_tab("Replay")
         shown.wait_for("walk.mcap: at the end")
         shown.page.get_by_role("button", name="turns about").click()
-        watched.until(lambda play: abs(play.position_s - 2.97) < 0.01)
+        watched.until(lambda play: abs(play.position_s - 1.97) < 0.01)
         shown.wait_for("paused")
         before = shown.screenshot()
         slider = shown.page.get_by_role("slider").first
@@ -351,11 +362,9 @@ def test_the_slider_moves_the_skeleton(hub, tmp_path):
         slider.press("Home")
         watched.until(lambda play: play.position_s < 0.1)
         assert watched.recorded_s() < 0.1
-        shown.wait_for("paused, 0:00 of 0:08")
-        after = shown.screenshot()
-        room = (slice(100, 780), slice(20, 860))
-        changed = (np.abs(after[room].astype(int) - before[room]).max(axis=-1) > 30).mean()
-        assert 0.002 < changed < 0.3, "the skeleton stands elsewhere, the room where it was"
+        shown.wait_for("paused, 0:00 of 0:04")
+        share = until_changed(shown, before)
+        assert share < 0.3, "the skeleton stands elsewhere, the room where it was"
         assert "50.0" in shown.text(), "the other result is 50 mm higher"
         shown.page.get_by_role("button", name="Play").click()
         watched.until(lambda play: play.playing and play.position_s > 0.5)
