@@ -47,7 +47,8 @@ class Viewer:
         self._seen = seen
         self._parts = parts
         self._due_ns = dict.fromkeys(range(len(parts)), 0)
-        self._failed: set[str] = set()
+        self._failing: dict[int, str] = {}  # by part, until it works again
+        self._told: set[str] = set()
         self._asks = asks
         self._inbox = inbox
         self._publisher = publisher
@@ -75,14 +76,17 @@ class Viewer:
             self._due_ns[index] = now_ns + round(part.every_s * 1e9)
             try:
                 part.show(self._seen, now_ns)
+                self._failing.pop(index, None)
             except Exception as error:  # one part that fails must not take the others with it
-                self._tell(type(part).__name__, error)
+                self._tell(index, error)
 
-    def _tell(self, part: str, error: Exception) -> None:
-        words = f"{part}: {type(error).__name__}: {error}"
-        self._seen.part_trouble = f"a part of this page failed, the rest goes on: {words}"
-        if words not in self._failed and len(self._failed) < MOST_FAILURES:
-            self._failed.add(words)
+        self._seen.part_trouble = next(iter(self._failing.values()), "")
+
+    def _tell(self, index: int, error: Exception) -> None:
+        words = f"{type(self._parts[index]).__name__}: {type(error).__name__}: {error}"
+        self._failing[index] = f"a part of this page failed, the rest goes on: {words}"
+        if words not in self._told and len(self._told) < MOST_FAILURES:
+            self._told.add(words)
             print(f"viewer: {words}\n{traceback.format_exc()}", file=sys.stderr, flush=True)
 
 

@@ -224,7 +224,7 @@ def test_straightened_picture_lies_behind_the_room() -> None:
 
 
 def test_overlay_draws_at_the_keypoints_whatever_they_are() -> None:
-    picture = np.zeros((120, 160, 3), np.uint8)
+    picture = np.zeros((160, 160, 3), np.uint8)
     keypoints = np.full((2, 17, 2), np.nan, np.float32)
     keypoints[0, 5], keypoints[0, 7] = (40, 30), (40, 90)
     keypoints[1, 5], keypoints[1, 7] = (1e30, -1e30), (10, 10)
@@ -269,6 +269,7 @@ def test_poses_that_stopped_are_shown_only_while_they_are_meant_to_stand() -> No
     seen.held = False
     seen.feed(sample.play_state(playing=False), 2 * SECOND_NS)
     assert fresh(seen, seen.pose, "fusion", 2 * SECOND_NS) is seen.pose
+    assert fresh(seen, seen.pose, "fusion", 9 * SECOND_NS) is None  # the player has gone, too
 
 
 @pytest.fixture(scope="module")

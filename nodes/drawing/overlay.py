@@ -14,6 +14,7 @@ U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
 SEEN_FROM = 0.3  # confidence below which a keypoint is not drawn
 DOT_RGB = (255, 255, 255)
+DOTS_FROM_PX = 130  # in pictures less high they would hide everything
 SUBPIXEL_BITS = 4
 FINE_PARTS = frozenset(("eye", "ear", "mouth", "nose", "pinky", "thumb"))
 FARTHEST = 3.0  # pictures beside the picture; a point farther out is not drawn to
@@ -46,7 +47,7 @@ def draw_people(
         colour = colours[person % len(colours)]
         lines = points[bones[seen[bones].all(axis=-1)]]
         cv2.polylines(picture_rgb, list(lines), False, colour, thick, cv2.LINE_AA, SUBPIXEL_BITS)
-        for x, y in points[seen & body].tolist():
+        for x, y in points[seen & body].tolist() if height >= DOTS_FROM_PX else ():
             cv2.circle(picture_rgb, (x, y), radius, DOT_RGB, cv2.FILLED, cv2.LINE_AA, SUBPIXEL_BITS)
 
 

@@ -12,10 +12,11 @@ from nodes.page.trails import EVERY_S, Trails
 from nodes.sessions.about import skeleton_of
 from nodes.watching.monitor import FUSION
 from nodes.wire.messages import Message, Pose3D
-from nodes.wire.requests import BESIDE
+from nodes.wire.requests import BESIDE, PlayState
 
 GROUND_RGB = (26, 28, 32)  # what is far and what is past fades into this
 GONE_NS = 1_000_000_000  # people of whom nothing was heard for so long are not there any more
+PLAYER_GONE_NS = 2_000_000_000  # it speaks ten times a second
 HALO_OPACITY = 0.22
 TRAIL_M = 0.03
 
@@ -86,7 +87,9 @@ class PeopleInRoom:
 
 def fresh(seen: Seen, pose: Pose3D | None, source: str, now_ns: int) -> Pose3D | None:
     """The pose while it is to be seen: it came lately, or the picture is held, or the recording stands still."""
-    stands = seen.held or (seen.play is not None and not seen.play.playing)
+    play = seen.play
+    plays = play is not None and now_ns - seen.arrived_ns.get((PlayState, play.source), 0) < PLAYER_GONE_NS
+    stands = seen.held or (play is not None and plays and not play.playing)
     lately = now_ns - seen.arrived_ns.get((Pose3D, source), now_ns) < GONE_NS
     return pose if stands or lately else None
 

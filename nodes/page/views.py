@@ -67,7 +67,7 @@ class _View:
         self._look = ROOM
         self._chosen: str | None = ROOM
         self._since_ns = 0
-        self._is_new = True
+        self._before = np.full(3, np.inf)  # where the camera was when the page put it elsewhere
         self._eye: Eye | None = None  # where the page has put the camera; None: where the user has
         self._target: Array | None = None
         self._offset = np.zeros(3)
@@ -147,6 +147,7 @@ class _View:
 
     def _put(self, eye: Eye) -> None:
         camera = self._client.camera
+        self._before = camera.position.copy()
         with self._client.atomic():
             camera.up_direction = eye.up
             camera.position = eye.position_m
@@ -155,9 +156,10 @@ class _View:
         self._eye = eye
 
     def _settle(self, eye: Eye, now_ns: int) -> None:
-        """The camera is elsewhere: a browser that has just opened the page has overheard it; later it is the user."""
-        if self._is_new:
-            self._is_new, self._since_ns = False, now_ns
+        """The camera is elsewhere: where it was before, when a browser that opens the page has overheard; else the user
+        has moved it."""
+        if np.linalg.norm(self._client.camera.position - self._before) < MOVED_M:
+            self._since_ns = now_ns
             self._put(eye)
         else:
             self._take(FREE, now_ns)
