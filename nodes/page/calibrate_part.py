@@ -104,7 +104,7 @@ class Calibrate:
             return
         next_words = next_thing(state) if at == "looking" else html.dim(_seen(state))
         self._todo.write(html.block(next_words))
-        self._cards.write(html.block(cards(state)))
+        self._cards.write(html.block(cards(state)) if at not in {"solved", "failed"} else "")  # room for the verdict
 
     def _show_solving(self, seen: Seen, state: CalibrationState | None) -> None:
         at = "" if state is None else state.state

@@ -64,13 +64,13 @@ def _card(name: str, each: BoardCoverage, looks: bool) -> str:
     now = "sees the board" if sees else "sees a part of it" if each.in_sight else "does not see it"
     lamp = html.light(Level.GOOD if sees else Level.WARN if each.in_sight else Level.CALM)
     wanted = max(each.wanted, 1)
-    count = f"{each.useful} of {wanted}" if each.useful < wanted else f"{each.useful} pictures"
+    count = f"{each.useful} of {wanted} pictures" if each.useful < wanted else f"{each.useful} pictures"
     together = ", ".join(f"{html.escaped(other)} {count}" for other, count in each.together.items())
     return (
         f'<div class="card" data-camera="{html.escaped(name)}"><div class="row">{html.light(level)}'
-        f'<b class="grow">{html.escaped(name)}</b><small>{count}</small></div>{_grid(each)}'
+        f'<b class="grow">{html.escaped(name)}</b></div>{_grid(each)}'
         f"{html.bar([(min(each.useful / wanted, 1.0), LEVEL_RGB[level])])}"
-        f"<small>{f'{lamp} {now}' if looks else ''}"
+        f"<small>{count}{f'<div>{lamp} {now}</div>' if looks else ''}"
         f'<div class="dim">{f"together with {together}" if together else "not yet together with another"}</div>'
         f"{html.line(Level.WARN, each.note) if each.note else ''}</small></div>"
     )
