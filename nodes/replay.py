@@ -41,6 +41,7 @@ HEALTH_S = 0.5  # while it stands, the cameras' last word is said again: they ar
 LEAD_IN_NS = 700_000_000  # before a place that fusion is sent to, so that it knows everybody there
 LONE_LEAD_IN_NS = 1_500_000_000  # ten frames of a single camera are refused before its new stamps are believed
 LATE_NS = 200_000_000  # a camera slower than that is not waited for when ticks are stepped
+FIRST_TICKS_NS = 300_000_000  # before that, fusion has nothing to show
 MOST_STEPS = 1000
 TIMELY_NS = 50_000_000
 SETTLES_S = 1.0  # after a jump: what went ahead of it came late
@@ -223,6 +224,8 @@ class Player:
         self._ended.clear()
         if self._play.poses:
             self._show(*self._tape.at(at_ns), at_ns)
+            if self._pose is None and not self._head.playing and self._tape.has_pose_soon(at_ns):
+                self._send_poses(1)
             return
         lead_in_ns = LEAD_IN_NS if len(self._session.cameras) > 1 else LONE_LEAD_IN_NS
         begin_ns = at_ns - lead_in_ns
@@ -230,7 +233,8 @@ class Player:
         if self._next is not None:
             self._stamps.jump(at_ns, self._next.logged.publish_ns, now_ns())
         self._jumped_s = time.monotonic()
-        self._head.move(max(at_ns, self._tape.first_ns), self._jumped_s)
+        earliest_ns = self._tape.first_ns + (0 if self._head.playing else FIRST_TICKS_NS)
+        self._head.move(max(at_ns, min(earliest_ns, self._tape.to_ns)), self._jumped_s)
 
     def _show(self, newest: list[Logged], rest: Iterator[Came], at_ns: int) -> None:
         """These messages are those of a moment; the rest comes behind them."""

@@ -295,6 +295,9 @@ def test_a_recording_is_stopped_moved_stepped_and_played_to_its_end(playing):
         playing.until(lambda state, at_s=at_s: abs(state.position_s - at_s) > 0.01)
         before_s += ticks / 30
         assert playing.recorded_s(playing.poses()[-1]) == pytest.approx(before_s, abs=1e-3)
+    playing.ask("seek", 0.0)
+    playing.until(lambda state: state.position_s < 0.1)
+    assert playing.recorded_s(playing.poses()[-1]) == 0.0, "the first pose comes a moment after the begin, and is shown"
     playing.ask("seek", 5.5)
     playing.ask("speed", 2.0)
     playing.ask("play")
@@ -368,8 +371,8 @@ def test_a_recording_that_is_fused_again_shows_the_place_that_it_is_sent_to(hub,
             playing.ask("pause")
             playing.until(lambda state: not state.playing)
             ids: set[int] = set()
-            for second in (4.0, 1.5, 1.6):
-                playing.ask("seek", second)
+            for second in (4.0, 1.5, 0.3):
+                playing.ask("seek", 0.0 if second < 0.5 else second)
                 at_s = wait_for_pose(playing, second)
                 newest = playing.poses()[-1]
                 ids |= {person.id for person in newest.people}

@@ -1,6 +1,7 @@
 """A session as it is played: its messages with the moments at which they came, from any moment on."""
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 from nodes.sessions.errors import SessionError
@@ -86,6 +87,11 @@ class Tape:
                 break
             earliest = each
         return earliest
+
+    def has_pose_soon(self, at_ns: int) -> bool:
+        """Whether a pose comes shortly after a moment that none came shortly before."""
+        soon = takewhile(lambda came: came.at_ns <= at_ns + LOOK_BACK_NS, self.behind(at_ns))
+        return any(came.logged.kind is Pose3D for came in soon)
 
     def marks(self) -> tuple[PlayMark, ...]:
         """What people marked while it was recorded, in order."""
