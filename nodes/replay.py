@@ -21,7 +21,7 @@ from nodes.sessions.errors import SessionError
 from nodes.sessions.logged import Logged
 from nodes.sessions.play_head import SILENCE_NS, PlayHead, Stamps
 from nodes.sessions.play_options import FASTEST, SLOWEST, Play, add_options, play_of
-from nodes.sessions.playing import Flow, shifted
+from nodes.sessions.playing import Flow, shifted, silent_fusion
 from nodes.sessions.reader import SessionReader
 from nodes.sessions.tape import Came, Tape
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every, now_ns
@@ -90,7 +90,7 @@ class Player:
             for camera in self._session.cameras:
                 self._say(camera, "ready")
             if self._play.poses:
-                self._publisher.send(_silent_fusion())
+                self._publisher.send(silent_fusion(now_ns()))
             self._publisher.send(self._state(time.monotonic()))
             start_ns = wait_for_start(hub_out)
         return start_ns
@@ -389,22 +389,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hub", default=DEFAULT_HUB_IN, help="the hub's inner address (default %(default)s)")
     parser.add_argument("--hub-outer", default=DEFAULT_HUB_OUT, help="its outer address (default %(default)s)")
     return parser
-
-
-def _silent_fusion() -> FusionHealth:
-    """Word of a fusion that does not run, for those who wait for it: the recording speaks in its place."""
-    return FusionHealth(
-        captured_ns=now_ns(),
-        published_ns=0,
-        source="fusion",
-        seq=0,
-        cameras={},
-        ticks=0,
-        rate_hz=float("nan"),
-        people=0,
-        reprojection_px_p50=float("nan"),
-        fused_until_ns=0,
-    )
 
 
 if __name__ == "__main__":

@@ -30,9 +30,9 @@ from nodes.wire.bus import Publisher, every, now_ns
 from nodes.wire.messages import Message, Person3D, Pose3D
 from nodes.wire.requests import BESIDE, Mark, PlayMark, PlayRequest, PlayState
 from tests import messages as make
-from tests.browser import U8, Shown, opened
+from tests.browser import PATIENCE_MS, U8, Shown, opened
 from tests.crowd import Actor
-from tests.hub import PATIENCE_S, Hub, free_ports, hub, running
+from tests.hub import Hub, free_ports, hub, running
 from tests.page_process import running_page
 from tests.session_files import config_of, rig_of
 from tests.takes import CAMERAS, START_NS, Part, Take
@@ -288,14 +288,14 @@ class Watched:
         self.play: PlayState | None = None
 
     def until(self, done: Callable[[PlayState], bool]) -> PlayState:
-        give_up_s = time.monotonic() + 2 * PATIENCE_S
+        give_up_s = time.monotonic() + PATIENCE_MS / 1000
         while time.monotonic() < give_up_s:
             message = self.inbox.receive(100)
             if message is not None:
                 self.play = message
                 if done(message):
                     return message
-        raise AssertionError(f"not within {2 * PATIENCE_S} s; the player says {self.play}")
+        raise AssertionError(f"not within {PATIENCE_MS / 1000} s; the player says {self.play}")
 
 
 @contextmanager
@@ -330,7 +330,7 @@ def played(hub: Hub, folder: Path) -> Iterator[str]:
 def until_changed(shown: Shown, before: U8) -> float:
     """The share of the room that looks otherwise than before, when it does; a picture takes its time without a GPU."""
     room = (slice(100, 780), slice(20, 860))
-    give_up_s = time.monotonic() + 2 * PATIENCE_S
+    give_up_s = time.monotonic() + PATIENCE_MS / 1000
     while time.monotonic() < give_up_s:
         change = np.abs(shown.screenshot()[room].astype(int) - before[room]).max(axis=-1)
         if (change > 30).mean() > 0.002:
