@@ -249,7 +249,7 @@ class Viewer(Section):
 
 
 class Calibrating(Section):
-    """Calibration from the live page: docs/page.md."""
+    """Calibration from the live page: docs/page-calibration.md."""
 
     board: FilePath | None = Field(
         None, description="the board file of `calibrate board`; null: the board it makes by default"

@@ -355,6 +355,17 @@ def test_a_folder_that_cannot_be_written(settings, tmp_path) -> None:
     assert "file" in state_of(sitting).note
 
 
+def test_a_full_take_that_cannot_be_kept_is_told_and_not_lost(settings, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("nodes.calibrating.live_take.MOST_LOOKS", 20)
+    (tmp_path / "file").write_text("")
+    sitting = Sitting(CAMERAS, settings.model_copy(update={"folder": tmp_path / "file" / "in"}), 0)
+    sitting.hear(request("look"), 0)
+    now_ns = hear_all(sitting, words(20.0))
+    state = state_of(sitting, now_ns)
+    assert (state.state, "cannot be kept on the disk" in state.note) == ("seen", True)
+    assert state.cameras["cam_0"].useful > 0
+
+
 # -------------------------------------------------------------------------------------------------------------- floor
 
 
@@ -404,6 +415,22 @@ def test_a_floor_without_a_board_or_with_one_that_moves(sitting) -> None:
         sitting.turn(10 * S + number * LOOK_PERIOD_NS)
     assert sitting.turn(20 * S) == []
     assert "the board moves" in state_of(sitting).note
+
+
+def test_a_floor_that_is_being_set_is_stopped_and_nothing_is_solved_meanwhile(sitting) -> None:
+    sitting.hear(about(), 0)
+    sitting.hear(request("look"), 0)
+    now_ns = hear_all(sitting, words(8.0))
+    sitting.hear(request("stop"), now_ns)
+    sitting.hear(request("floor_board"), now_ns)
+    sitting.hear(request("solve"), now_ns)
+    assert "the floor is just being set" in state_of(sitting, now_ns).note
+    assert state_of(sitting, now_ns).state == "looking", "and cameras look on"
+    sitting.hear(request("stop"), now_ns)
+    state = state_of(sitting, now_ns)
+    assert (state.state, state.note) == ("seen", "the floor was not set: it was stopped")
+    assert sitting.turn(now_ns + 20 * S) == []
+    assert not sitting.is_busy
 
 
 def test_without_a_calibration_there_is_no_floor(sitting) -> None:

@@ -127,6 +127,9 @@ def test_one_camera_without_calibration_is_news_and_no_fault(tmp_path):
         ({"cameras": {"front": {"source": "device", "device": "/dev/null"}}}, "front", "does not answer as a camera"),
         ({"cameras": {"front": {"source": "virtual", "motion": "fly"}}}, "front", "no motion 'fly': choose one of"),
         ({"viewer": {"host": "0.0.0.0"}}, "page", "ssh -L 8080:127.0.0.1:8080"),
+        ({"viewer": {"host": "::1234"}}, "page", "shown on this machine alone"),
+        ({"viewer": {"host": "localhost.example.com"}}, "page", "shown on this machine alone"),
+        ({"viewer": {"host": "127.evil.example"}}, "page", "shown on this machine alone"),
         ({"camras": {}}, "config", "did you mean `cameras`?"),
     ],
 )

@@ -97,7 +97,7 @@ class Sitting:
         if self._take is not None and self._state == "looking":
             self._take.settle(now_ns)
             if self._take.is_full:
-                self._stop("enough was seen for any calibration: the cameras look no longer")
+                self._stop("enough was seen for any calibration: the cameras look no longer", now_ns)
             elif now_ns >= self._keep_due_ns:
                 self._keep(now_ns)
         if self._solving is not None and (solved := self._solving.result()) is not None:
@@ -150,7 +150,7 @@ class Sitting:
                 case "look":
                     self._look(request.board_toml, now_ns)
                 case "stop":
-                    self._stop("")
+                    self._stop(self._give_up_floor(), now_ns)
                 case "solve":
                     self._solve()
                 case "use":
@@ -176,7 +176,7 @@ class Sitting:
         self._state = "looking"
         self._keep_due_ns = now_ns + KEEP_EVERY_NS
 
-    def _stop(self, note: str) -> None:
+    def _stop(self, note: str, now_ns: int) -> None:
         if self._solving is not None:
             self._solving.end()
             self._solving = None
@@ -185,10 +185,12 @@ class Sitting:
             self._state = "idle" if self._take.is_empty else "seen"
             self._note = note
             if not self._take.is_empty:
-                self._place.keep(self._take, self._state)
+                self._keep(now_ns)
 
     def _solve(self) -> None:
         self._refuse_while_solving()
+        if self._floor is not None:
+            raise CalibrationError("the floor is just being set: calibrate in a moment")
         take, place = self._take, self._place
         if take is None or place is None or take.is_empty:
             raise CalibrationError("nothing was seen yet: let the cameras look for the board first")
@@ -251,6 +253,13 @@ class Sitting:
         wait_ns = FLOOR_NS if take is None else FIRST_LOOK_NS
         self._floor = _Floor(take, person, now_ns, now_ns + wait_ns)
 
+    def _give_up_floor(self) -> str:
+        """What is to be said of it; "" where no floor was being set."""
+        if self._floor is None:
+            return ""
+        self._floor, self._note = None, "the floor was not set: it was stopped"
+        return self._note
+
     def _is_ready(self, floor: _Floor, now_ns: int) -> bool:
         """A board is looked at from the first word about it on."""
         if floor.take is not None and not floor.seen:
@@ -269,10 +278,7 @@ class Sitting:
                 lying = floor.take.sightings(STILL_LOOKS, floor.began_ns)
                 how, T_new_old = "where the board lies", by_board(rig, floor.take.board, lying)
             else:
-                how, T_new_old = (
-                    "below the person's feet",
-                    by_person(floor.poses, floor.person),
-                )
+                how, T_new_old = "below the person's feet", by_person(floor.poses, floor.person)
             name = f"floor-{datetime.now():%Y%m%d-%H%M%S}"
             self._folder.mkdir(parents=True, exist_ok=True)
             path = free_name(self._folder, name)

@@ -14,7 +14,7 @@ FRESH_NS = 3_000_000_000  # whoever runs the system speaks twice a second
 NOBODY = "Nobody here changes settings: the system was not started by run_system.py."
 NO_FUSION = "Nothing is fused here, so there is nothing to set."
 RECORDS = "Not while a recording runs: it would be made half with one setting, half with another."
-STARTS_AGAIN = "Fusion starts again with them: two to five seconds without poses."
+STARTS_AGAIN = "Fusion starts again with them: some seconds without poses."
 
 
 class Settings:
