@@ -17,6 +17,7 @@ FRAME_NS = 40_000_000
 AHEAD = AHEAD_NS // FRAME_NS  # frames
 S = 1_000_000_000
 CLIP_FRAMES = 150  # of the demo's clips
+SECOND_KILL = 88  # frames fused: half of those that are left after the first
 
 
 def frame_ns(number: int) -> int:
@@ -181,72 +182,80 @@ def lossless_config(tmp_path: Path, left: Path | None = None) -> str:
     return str(path)
 
 
-def kill_in_the_middle(system: System, *nodes: str) -> list[Pose3D]:
-    """Kill -9 when a second of the recording is fused; all later poses up to the end of the run."""
-    first: list[int] = []
+class Run:
+    """A lossless run in which somebody is killed, once a part of the recording is fused."""
 
-    def a_second_is_fused(message: Message) -> bool:
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.first_ns = self.newest_ns = 0
+
+    def kill(self, at_ns: int, *nodes: str) -> list[Pose3D]:
+        """Kill -9 when so much of the recording is fused; the poses from the last kill up to then."""
+        before_ns = self.newest_ns
+        self.system.wait_for(lambda message: self._fused_ns(message) >= at_ns)
+        victims = [self.system.node(node) for node in nodes]
+        for victim in victims:
+            victim.kill()
+        assert all_gone(victims)
+        return self._poses_after(before_ns)
+
+    def end(self, *killed: str) -> list[Pose3D]:
+        """The poses from the last kill up to the end of the run, which all who were killed have got over."""
+        before_ns = self.newest_ns
+        with pytest.raises(AssertionError, match="run_system has ended"):
+            self.system.wait_for(lambda _: False, patience_s=150)
+        assert self.system.process.wait() == 0, self.system.log.read_text()
+        for node in killed:
+            assert f"{node.removeprefix('nodes.')}: was ended by SIGKILL" in self.system.log.read_text()
+        poses = self._poses_after(before_ns)
+        assert poses[-1].captured_ns - self.first_ns > (CLIP_FRAMES - 4) * FRAME_NS, "up to the end of the clips"
+        return poses
+
+    def _fused_ns(self, message: Message) -> int:
         if isinstance(message, Pose3D):
-            first.append(message.captured_ns)
-        return bool(first) and first[-1] - first[0] >= S
+            self.first_ns, self.newest_ns = self.first_ns or message.captured_ns, message.captured_ns
+        return self.newest_ns - self.first_ns
 
-    system.wait_for(a_second_is_fused)
-    victims = [system.node(node) for node in nodes]
-    for victim in victims:
-        victim.kill()
-    assert all_gone(victims)
-    system.heard.clear()
-    with pytest.raises(AssertionError, match="run_system has ended"):
-        system.wait_for(lambda _: False, patience_s=150)
-    assert system.process.wait() == 0, system.log.read_text()
-    for node in nodes:
-        assert f"{node.removeprefix('nodes.')}: was ended by SIGKILL" in system.log.read_text()
-    poses = [pose for pose in system.poses() if pose.captured_ns > first[-1]]
-    assert poses[-1].captured_ns - first[0] > (CLIP_FRAMES - 4) * FRAME_NS, "up to the end of the clips"
-    return poses
+    def _poses_after(self, instant_ns: int) -> list[Pose3D]:
+        poses = [pose for pose in self.system.poses() if pose.captured_ns > instant_ns]
+        self.system.heard.clear()
+        return poses
 
 
 @pytest.mark.slow
-def test_kill_9_of_a_camera_in_a_lossless_run_costs_no_tick(tmp_path):
+def test_kill_9_in_a_lossless_run_of_a_camera_costs_no_tick_of_fusion_what_was_on_its_way(tmp_path):
     with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
-        poses = kill_in_the_middle(system, "left")
-    times = [(pose.captured_ns - poses[-1].captured_ns) // FRAME_NS for pose in poses]
-    assert times == list(range(times[0], 1)), "every tick once, in order"
-    assert len(poses) > 75, "most of what came after"
-    assert all(pose.valid for pose in poses), "both cameras in each"
-
-
-@pytest.mark.slow
-def test_kill_9_of_fusion_in_a_lossless_run_costs_what_was_on_its_way(tmp_path):
-    with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
-        poses = kill_in_the_middle(system, "nodes.fusion")
-    times_ns = [pose.captured_ns for pose in poses]
-    gaps_ns = [after - before for before, after in itertools.pairwise(times_ns)]
+        run = Run(system)
+        run.kill(S, "left")
+        without_left = run.kill(SECOND_KILL * FRAME_NS, "nodes.fusion")
+        without_fusion = run.end("left", "nodes.fusion")
+    times = [(pose.captured_ns - run.first_ns) // FRAME_NS for pose in without_left]
+    assert times == list(range(26, SECOND_KILL + 1)), "every tick once, in order"
+    assert all(pose.valid for pose in without_left), "both cameras in each"
+    times_ns = [pose.captured_ns for pose in without_fusion]
+    gaps_ns = [after - before for before, after in itertools.pairwise([without_left[-1].captured_ns, *times_ns])]
     assert max(gaps_ns) < 2 * AHEAD_NS, "what was sent to the old one, and no more"
-    assert len(poses) > 75, "most of what came after"
-    assert sum(pose.valid for pose in poses) > len(poses) - 2 * AHEAD
+    assert sum(pose.valid for pose in without_fusion) > CLIP_FRAMES - SECOND_KILL - 3 * AHEAD, "most of what came after"
 
 
 @pytest.mark.slow
 def test_kill_9_of_fusion_when_one_recording_is_over_already(tmp_path):
     short = write_clip(tmp_path / "short.mp4", frames=15, fps=25)
     with running(tmp_path, "live", "--config", lossless_config(tmp_path, short)) as system:
-        poses = kill_in_the_middle(system, "nodes.fusion")
+        run = Run(system)
+        run.kill(S, "nodes.fusion")
+        poses = run.end("nodes.fusion")
     assert len(poses) > 75, "most of the longer one"
     assert {pose.left_out.get("left") for pose in poses} == {"its recording has ended"}
 
 
 @pytest.mark.slow
-def test_kill_9_of_the_hub_in_a_lossless_run_does_not_end_it(tmp_path):
+def test_kill_9_of_fusion_and_a_camera_together_and_of_the_hub_does_not_end_a_lossless_run(tmp_path):
     with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
-        poses = kill_in_the_middle(system, "nodes.hub")
-    assert len(poses) > 75, "most of what came after"
-    assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD
-
-
-@pytest.mark.slow
-def test_kill_9_of_fusion_and_a_camera_together_in_a_lossless_run(tmp_path):
-    with running(tmp_path, "live", "--config", lossless_config(tmp_path)) as system:
-        poses = kill_in_the_middle(system, "nodes.fusion", "left")
-    assert len(poses) > 75, "most of what came after"
-    assert sum(pose.valid for pose in poses) > len(poses) - 3 * AHEAD
+        run = Run(system)
+        run.kill(S, "nodes.fusion", "left")
+        without_both = run.kill(SECOND_KILL * FRAME_NS, "nodes.hub")
+        without_hub = run.end("nodes.fusion", "left", "nodes.hub")
+    for poses, frames in ((without_both, SECOND_KILL - 25), (without_hub, CLIP_FRAMES - SECOND_KILL)):
+        assert len(poses) > frames - 2 * AHEAD, "most of what came after"
+        assert sum(pose.valid for pose in poses) > frames - 3 * AHEAD
