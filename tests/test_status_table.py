@@ -83,3 +83,12 @@ def test_before_the_first_pose_and_without_truth_nothing_is_claimed():
     assert "fusion starting  no pose yet" in text
     assert "error" not in text
     assert "left - fps (is starting)" in text
+
+
+def test_why_no_latency_is_told_stands_there(status):
+    played = replace(status, latency_p50_ms=math.nan, latency_p95_ms=math.nan, no_latency="the poses are old")
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(render(played, 12.0))
+    assert "no latency is told: the poses are old" in capture.get()
+    assert "p50" not in capture.get() + plain_line(played, 12.0)

@@ -8,8 +8,9 @@ import pytest
 
 from nodes.watching.camera_figures import CameraStatus
 from nodes.watching.monitor import Monitor, Status
-from nodes.watching.verdict import counted, named, of_camera, of_system, told_s
+from nodes.watching.verdict import counted, named, of_camera, of_cameras, of_system, told_s
 from nodes.watching.words import Level
+from nodes.wire.requests import ProcessState
 from tests import messages as make
 
 NAN = math.nan
@@ -150,3 +151,83 @@ def test_without_its_health_a_camera_that_sends_frames_is_not_silent():
     monitor.feed(make.keypoints(), 4 * S)
     assert monitor.status(4 * S).cameras[0].state == "streaming"
     assert monitor.status(8 * S).cameras[0].state == "silent"
+
+
+def played(monitor: Monitor, now_ns: int, **changes: Any) -> None:
+    content = {**{"playing": True, "speed": 1.0, "fuses": True, "note": "", "shift_ns": 5}, **changes}
+    monitor.feed(make.play_state(**content), now_ns)
+
+
+def test_what_a_recording_that_is_played_does_is_known_to_whoever_asks_for_the_status():
+    monitor = Monitor(("left",))
+    monitor.feed(make.camera_health(note=""), 0)
+    monitor.feed(make.fusion_health(cameras={}, notes=()), 0)
+    played(monitor, 0)
+    assert of_system(monitor.status(S // 10)).words.startswith("walk.mcap plays: 1 camera, nobody in view")
+    played(monitor, 20 * S, playing=False)
+    stands = monitor.status(21 * S)
+    assert stands.standing
+    assert of_system(stands).words == "walk.mcap stands at 12.5 of 60.0 s"
+    assert of_cameras(stands)["left"].kind == "paused"
+    played(monitor, 21 * S)
+    again = of_system(monitor.status(21 * S + S // 2))
+    assert again.words.startswith("walk.mcap plays"), "its cameras have a moment to be heard"
+    assert not monitor.status(26 * S).standing
+    assert monitor.status(26 * S).play is None, "a player that says nothing is gone"
+    assert of_system(monitor.status(26 * S)).level is Level.BAD
+
+
+def test_the_poses_of_a_recording_need_no_fusion():
+    monitor = Monitor(("left",))
+    played(monitor, 0, fuses=False)
+    assert monitor.status(S).fusion_state == "running"
+    assert monitor.status(4 * S).fusion_state == "starting", "the player has gone"
+
+
+def test_somebody_else_on_the_bus_is_no_player():
+    monitor = Monitor(("left",))
+    played(monitor, 0, source="stranger", playing=False)
+    assert monitor.status(0).play is None
+    assert not monitor.status(0).standing
+
+
+@pytest.mark.parametrize(
+    ("state", "why"),
+    [
+        ({}, ""),
+        ({"fuses": False}, "played as they were recorded"),
+        ({"shift_ns": 0}, "of another day"),
+        ({"speed": 0.5}, "not played at its own pace"),
+        ({"timely": False}, "was stopped meanwhile"),
+    ],
+)
+def test_a_latency_is_told_only_where_the_stamps_tell_one(state, why):
+    monitor = Monitor(("left",))
+    monitor.feed(make.pose(), 0)
+    played(monitor, 0, **state)
+    told, later = monitor.status(S), monitor.status(4 * S)
+    assert why in told.no_latency
+    assert bool(told.no_latency) is bool(why) is math.isnan(told.latency_p50_ms)
+    assert later.no_latency == "", "when the player has gone"
+
+
+def test_stamps_of_another_clock_tell_no_latency():
+    monitor = Monitor(("left",))
+    monitor.feed(make.pose(published_ns=make.START_NS - 5 * S), 0)
+    assert "not of this machine's clock" in monitor.status(0).no_latency
+    assert math.isnan(monitor.status(0).latency_p50_ms)
+
+
+def test_what_is_said_of_the_processes_counts_while_it_is_fresh():
+    monitor = Monitor(("left",))
+    monitor.feed(make.fusion_health(cameras={}), 0)
+    crashed = {name: ProcessState(state="restarting", restarts=1) for name in ("left", "fusion")}
+    monitor.feed(make.system_state(processes=crashed), 0)
+    assert [monitor.status(S).fusion_state, monitor.status(S).cameras[0].state] == ["restarting", "restarting"]
+    assert monitor.status(2 * S + 1).fusion_state == "running"
+    monitor.feed(make.system_state(processes={"fusion": ProcessState(state="waiting")}), S)
+    assert monitor.status(S).fusion_state == "starting"
+
+
+def test_a_system_without_cameras_is_not_said_to_wait_for_fusion():
+    assert Monitor(()).status(0).notes == ()

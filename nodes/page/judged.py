@@ -10,12 +10,15 @@ from nodes.watching.verdict import Verdict
 class Judged:
     """whole: in a line. cameras: of each one that the configuration names. status: the figures that it rests on.
 
-    heard: whether the system speaks; None: it never did. tells_latency: "" when the latency in `status` is one, else
-    why it is none.
+    heard: whether the system speaks; None: it never did.
     """
 
     whole: Verdict
     cameras: dict[str, Verdict]
     status: Status
     heard: bool | None
-    tells_latency: str = ""
+
+    @property
+    def tells_latency(self) -> str:
+        """ "" when the latency in `status` is one, else why it is none."""
+        return self.status.no_latency

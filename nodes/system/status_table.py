@@ -14,7 +14,7 @@ from rich.text import Text
 
 from nodes.watching.camera_figures import CameraStatus
 from nodes.watching.monitor import Status
-from nodes.watching.verdict import Verdict, of_camera, of_system
+from nodes.watching.verdict import Verdict, of_cameras, of_system
 from nodes.watching.words import LEVEL_STYLE, Level, level_of
 
 REFRESH_HZ = 4
@@ -89,9 +89,9 @@ def render(status: Status, seconds: float, page: str = "", width: int = 80) -> G
 
     page: address of the live page, "" without one. width: of the terminal; a narrow one gets the most telling columns.
     """
-    verdicts = {camera.name: of_camera(camera, status.standing) for camera in status.cameras}
+    verdicts = of_cameras(status)
     headline = of_system(status, verdicts)
-    of_cameras = [
+    troubles = [
         Text(f"{name}: {verdict.words}", style=LEVEL_STYLE[verdict.level])
         for name, verdict in verdicts.items()
         if verdict.level >= Level.WARN and f"{name}: {verdict.words.rstrip('.')}" not in headline.words
@@ -100,13 +100,15 @@ def render(status: Status, seconds: float, page: str = "", width: int = 80) -> G
         Text(note, style=LEVEL_STYLE[Level.WARN]) for note in status.notes if _is_news(note, status, verdicts, headline)
     ]
     recording = [Text(status.recording, style="bold red")] if status.recording else []
+    no_latency = [Text(f"no latency is told: {status.no_latency}", style="dim")] if status.no_latency else []
     return Group(
         Text(headline.words, style=f"{LEVEL_STYLE[headline.level]} bold"),
         _table(status, verdicts, width),
         _fusion(status),
         _quality(status),
+        *no_latency,
         *recording,
-        *of_cameras,
+        *troubles,
         *notes,
         _foot(seconds, page),
     )
@@ -114,7 +116,7 @@ def render(status: Status, seconds: float, page: str = "", width: int = 80) -> G
 
 def plain_line(status: Status, seconds: float) -> str:
     """One line for logs and pipes."""
-    verdicts = {camera.name: of_camera(camera, status.standing) for camera in status.cameras}
+    verdicts = of_cameras(status)
     cameras = ", ".join(
         f"{camera.name} {_number(camera.fps)} fps{_trouble(verdicts[camera.name])}" for camera in status.cameras
     )
@@ -154,6 +156,8 @@ def _fusion(status: Status) -> Text:
     if status.ticks == 0:
         return text.append("  no pose yet")
     text.append(f"  {_number(status.rate_hz)} Hz")
+    if status.no_latency:
+        return text.append("  latency not known")
     return text.append(f"  latency p50 {_number(status.latency_p50_ms, 0)} p95 {_number(status.latency_p95_ms, 0)} ms")
 
 

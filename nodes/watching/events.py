@@ -19,7 +19,6 @@ UNTOLD = ("starting", "ready", "paused")  # on the way to something else
 GONE = ("no frames", "silent", "restarting", "reconnecting")
 SAYINGS = 5  # about one subject in a row; …
 SAYING_EVERY_S = 20.0  # … and one more after so long each
-RECORDING = ("starting", "recording")
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def _moved(before: Look, now: Look) -> Iterator[Saying]:
 def _recording(before: RecorderHealth | None, now: RecorderHealth | None) -> Iterator[Saying]:
     if now is None:
         return
-    was, runs = before is not None and before.state in RECORDING, now.state in RECORDING
+    was, runs = before is not None and before.runs, now.runs
     file = f"recording {Path(now.path).name}"
     if runs and (before is None or not was or before.path != now.path):
         yield Saying("recording", Level.GOOD, f"{file} has begun{', with video' if now.video else ''}")

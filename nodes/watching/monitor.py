@@ -3,6 +3,7 @@
 `received_ns` and `now_ns` are monotonic nanoseconds; what the messages say is on the wall clock.
 """
 
+import math
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ import numpy as np
 from nodes.watching.accuracy import Accuracy, Truth
 from nodes.watching.camera_figures import CameraFigures, CameraStatus
 from nodes.watching.figures import Samples, Window
+from nodes.watching.player import PLAYER, Player
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D, RecorderHealth, Session
-from nodes.wire.requests import PlayState
+from nodes.wire.requests import PlayState, SystemState
 
 FUSION = "fusion"  # the source of poses; others may speak on the bus under names of their own
 RECORDER = "recorder"
 STAGES = frozenset(("interpolate", "queue", "detect", "send", "fuse"))  # of Pose3D; each costs us 512 KiB
 WINDOW_S = 5.0  # what the table tells is about the last seconds
 SILENT_NS = 2_500_000_000  # health comes four times a second, once a second while a camera waits for the start
+FRESH_NS = 2_000_000_000  # what was said of the processes longer ago says nothing of them now
+MOST_LATENCY_MS = 60_000.0  # no system is so late; these are stamps of another time
 
 
 FIRST_RUN = "the cameras wait for fusion; its first run on a machine compiles its kernels, which takes up to a minute"
@@ -29,8 +33,9 @@ FIRST_RUN = "the cameras wait for fusion; its first run on a machine compiles it
 class Status:
     """The figures of the last seconds; NaN where nothing is known (yet).
 
-    latency: from capture to publication. error_mm: against the truth, where one is configured. notes: plain words.
-    recording: what is recorded, "" when nothing is. standing: a recording that is played stands still, as was asked.
+    latency: from capture to publication; NaN where the stamps tell none, and no_latency says why. error_mm: against
+    the truth, where one is configured. notes: plain words. recording: what is recorded, "" when nothing is. play: the
+    player of a recording, while there is one. standing: what is played stands still, as was asked, or did a moment ago.
     """
 
     cameras: tuple[CameraStatus, ...]
@@ -46,6 +51,8 @@ class Status:
     notes: tuple[str, ...]
     recording: str = ""
     standing: bool = False
+    play: PlayState | None = None
+    no_latency: str = ""
 
 
 class PoseFigures:
@@ -120,8 +127,9 @@ class Monitor:
         self._error_mm = Window(WINDOW_S)
         self._reprojection_px = Window(WINDOW_S)
         self._people = 0
-        self._standing = False
-        self._is_timely = True
+        self._player = Player()
+        self._system: SystemState | None = None
+        self._system_ns = 0
 
     def feed(self, message: Message, received_ns: int) -> None:
         """Take in one message of any kind."""
@@ -144,9 +152,10 @@ class Monitor:
                 self.last_heard_ns[RECORDER] = received_ns
             case Session():
                 self.session_start_ns = message.start_ns
-            case PlayState():
-                self._standing = not message.playing
-                self._is_timely = message.timely
+            case PlayState() if message.source == PLAYER:
+                self._player.feed(message, received_ns)
+            case SystemState():
+                self._system, self._system_ns = message, received_ns
 
     def expect_fusion(self, fuses: bool = True) -> None:
         """From now on fusion is awaited as at the start; or is not, where nothing fuses any more."""
@@ -159,7 +168,7 @@ class Monitor:
         return cut
 
     def _note_cut(self, before: RecorderHealth | None, now: RecorderHealth) -> None:
-        was_recording = before is not None and before.state in ("starting", "recording")
+        was_recording = before is not None and before.runs
         if was_recording and before is not None and now.seq <= before.seq and now.state == "idle":
             self._cut = before
 
@@ -196,7 +205,11 @@ class Monitor:
         return max(self.poses.last_received_ns, *heard_ns)
 
     def status(self, now_ns: int, restarting: Collection[str] = ()) -> Status:
-        """The figures for the table. restarting: processes that crashed and have not spoken since."""
+        """The figures for the table. restarting: processes that crashed and have not spoken since, besides those of
+        which whoever runs the system says so."""
+        restarting = {*restarting, *self._processes(now_ns, "restarting")}
+        latency_p50_ms, latency_p95_ms = (self._latency_ms.percentile(now_ns, percent) for percent in (50, 95))
+        no_latency = self._no_latency(now_ns, latency_p50_ms)
         return Status(
             cameras=tuple(
                 camera.status(now_ns, SILENT_NS, camera.name in restarting) for camera in self.cameras.values()
@@ -204,20 +217,35 @@ class Monitor:
             fusion_state="restarting" if FUSION in restarting else self._fusion_state(now_ns),
             ticks=self.poses.ticks,
             rate_hz=self._latency_ms.rate_hz(now_ns),
-            latency_p50_ms=self._latency_ms.percentile(now_ns, 50),
-            latency_p95_ms=self._latency_ms.percentile(now_ns, 95),
+            latency_p50_ms=math.nan if no_latency else latency_p50_ms,
+            latency_p95_ms=math.nan if no_latency else latency_p95_ms,
             reprojection_px=self._reprojection_px.percentile(now_ns, 50),
             people=self._people,
             error_mm=self._error_mm.mean(now_ns),
             has_truth=self.accuracy is not None,
             notes=self._notes(),
             recording=self._recording(),
-            standing=self._standing,
+            standing=self._player.stands(now_ns),
+            play=self._player.now(now_ns),
+            no_latency=no_latency,
         )
+
+    def _processes(self, now_ns: int, state: str) -> set[str]:
+        """Those of which whoever runs the system says so now."""
+        if self._system is None or now_ns - self._system_ns > FRESH_NS:
+            return set()
+        return {name for name, process in self._system.processes.items() if process.state == state}
+
+    def _no_latency(self, now_ns: int, latency_ms: float) -> str:
+        """Why the stamps of the poses tell no latency; "" when they do."""
+        if why := self._player.no_latency(now_ns):
+            return why
+        is_possible = math.isnan(latency_ms) or 0 <= latency_ms < MOST_LATENCY_MS
+        return "" if is_possible else "the stamps of the frames are not of this machine's clock"
 
     def _recording(self) -> str:
         recorder = self.recorder
-        if recorder is None or recorder.state not in ("starting", "recording"):
+        if recorder is None or not recorder.runs:
             return ""
         seconds = (recorder.captured_ns - recorder.began_ns) * 1e-9
         video = f"  videos {self._videos()}" if recorder.video else ""
@@ -254,7 +282,7 @@ class Monitor:
         )
 
     def _feed_pose(self, pose: Pose3D, received_ns: int) -> None:
-        tells_latency = self._tells_latency and self._is_timely
+        tells_latency = self._tells_latency and not self._player.no_latency(received_ns)
         self.poses.feed(pose, received_ns, tells_latency)
         self._people = len(pose.people)
         latency_ms = (pose.published_ns - pose.captured_ns) / 1e6
@@ -270,15 +298,22 @@ class Monitor:
                 self._error_mm.add(received_ns, float(np.nanmean(errors_mm)))
 
     def _fusion_state(self, now_ns: int) -> str:
+        play = self._player.now(now_ns)
+        if play is not None and not play.fuses:
+            return "running"  # the player speaks in its place
+        if FUSION in self._processes(now_ns, "waiting"):  # for other settings
+            return "starting"
         if self._fusion is None:
             return "starting" if self._fuses else "off"
-        return "silent" if now_ns - self.last_heard_ns[FUSION] > SILENT_NS else "running"
+        silent = now_ns - self.last_heard_ns[FUSION] > SILENT_NS and not self._player.stands(now_ns)
+        return "silent" if silent else "running"
 
     def _notes(self) -> tuple[str, ...]:
         recorder = self.recorder
         recording = (f"recording: {recorder.note}",) if recorder is not None and recorder.note else ()
         if self._fusion is None:
-            return (*recording, FIRST_RUN) if self._fuses and self.cameras_prepared() else recording
+            waits = self._fuses and bool(self.cameras) and self.cameras_prepared()
+            return (*recording, FIRST_RUN) if waits else recording
         foreign = self._fusion.undecodable
         dropped = (f"{foreign} messages on the bus were broken or not ours; they were dropped",) if foreign else ()
         return recording + tuple(map(self.movement, self.moved())) + self._fusion.notes + dropped

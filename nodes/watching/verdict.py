@@ -6,10 +6,12 @@ Pure. Words stand after a name and a colon: `left: no frames for 2.1 s`.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from nodes.watching.camera_figures import CameraStatus
 from nodes.watching.monitor import Status
 from nodes.watching.words import Level
+from nodes.wire.requests import PlayState
 
 MISSED_S = 0.7  # without a frame of a camera that delivers is worth a word; …
 MISSED_FRAMES = 4  # … or so many of its frames, where it is slower than that
@@ -85,7 +87,27 @@ def _of_streaming(camera: CameraStatus) -> Verdict:
 
 def of_system(status: Status, cameras: dict[str, Verdict] | None = None) -> Verdict:
     """Of the whole, in one line: the worst first. cameras: their verdicts where they are known already."""
-    cameras = {each.name: of_camera(each) for each in status.cameras} if cameras is None else cameras
+    cameras = of_cameras(status) if cameras is None else cameras
+    found = _of_whole(status, cameras)
+    return found if status.play is None or found.kind == "fusion" else _of_play(status, status.play, found)
+
+
+def of_cameras(status: Status) -> dict[str, Verdict]:
+    """Of each camera by its name."""
+    return {each.name: of_camera(each, status.standing) for each in status.cameras}
+
+
+def _of_play(status: Status, play: PlayState, found: Verdict) -> Verdict:
+    """While a recording is played. found: what is to be said apart from that."""
+    name = Path(play.path).name
+    if not play.playing:
+        return Verdict(Level.CALM, "paused", f"{name} stands at {play.position_s:.1f} of {play.duration_s:.1f} s")
+    if found.level is Level.GOOD or found.kind == "paused":  # its cameras are not heard again yet
+        return Verdict(Level.GOOD, "playing", f"{name} plays: {figures(status)}")
+    return found
+
+
+def _of_whole(status: Status, cameras: dict[str, Verdict]) -> Verdict:
     if status.fusion_state in ("restarting", "silent"):
         words = {
             "restarting": "fusion: its process has ended; it starts again by itself",

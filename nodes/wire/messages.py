@@ -277,6 +277,11 @@ class RecorderHealth(Message):
     lost: int = wire(Integer(0), default=0)
     note: str = wire(Text(), default="")
 
+    @property
+    def runs(self) -> bool:
+        """Whether a recording is being made."""
+        return self.state in ("starting", "recording")
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Preview(Message):
