@@ -6,7 +6,6 @@ Whoever asks on the bus (`PlayRequest`) can stop it, and send it to another plac
 """
 
 import argparse
-import contextlib
 import math
 import signal
 import sys
@@ -16,35 +15,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodes.playback import wait_for_start
-from nodes.sessions.beside import Beside
 from nodes.sessions.errors import SessionError
 from nodes.sessions.logged import Logged
-from nodes.sessions.play_head import SILENCE_NS, PlayHead, Stamps
+from nodes.sessions.play_head import SILENCE_NS, PlayHead
 from nodes.sessions.play_options import FASTEST, SLOWEST, Play, add_options, play_of
-from nodes.sessions.playing import Flow, shifted, silent_fusion
+from nodes.sessions.play_report import PlayReport
 from nodes.sessions.reader import SessionReader
+from nodes.sessions.sending import Sending
 from nodes.sessions.tape import Came, Tape
 from nodes.wire.bus import DEFAULT_HUB_IN, DEFAULT_HUB_OUT, Publisher, every, now_ns
 from nodes.wire.errors import WireError
-from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Pose3D
-from nodes.wire.requests import BESIDE, PlayRequest, PlayState
-from nodes.wire.topics import BY_MESSAGE, envelope, prefix
+from nodes.wire.messages import Keypoints2D, Pose3D
+from nodes.wire.requests import PlayRequest
 
 if TYPE_CHECKING:
     from nodes.played_pictures import PlayedPictures
 
 PAUSE_AT_MAX_S = 0.1
 LEAD_NS = 300_000_000  # for the word to reach everybody; one that was started again is late for the session
-HELD_UP_S = 0.002
 STATE_S = 0.1
-HEALTH_S = 0.5  # while it stands, the cameras' last word is said again: they are not silent
 LEAD_IN_NS = 700_000_000  # before a place that fusion is sent to, so that it knows everybody there
 LONE_LEAD_IN_NS = 1_500_000_000  # ten frames of a single camera are refused before its new stamps are believed
 LATE_NS = 200_000_000  # a camera slower than that is not waited for when ticks are stepped
 FIRST_TICKS_NS = 300_000_000  # before that, fusion has nothing to show
 MOST_STEPS = 1000
-TIMELY_NS = 50_000_000
-SETTLES_S = 1.0  # after a jump: what went ahead of it came late
 LONGEST_S = 1e9
 TURN_S = 0.02  # of sending, before requests are looked at
 
@@ -56,25 +50,17 @@ class Player:
         self._session = session
         self._play = play
         self._publisher = publisher
-        self._flow = Flow()
-        self._inbox = every(FusionHealth, hub_out=hub_out, source="fusion")
+        self._sending = Sending(session, play, publisher, hub_out)
         self._requests = every(PlayRequest, hub_out=hub_out)
         self._tape = Tape(session, play)
-        self._beside = Beside(play.beside, session) if play.beside is not None else None
-        self._marks = self._tape.marks()
+        self._report = PlayReport(session, play, self._tape.marks(), self._sending.note)
         self._tick_ns = round(1e9 / session.config().fusion.synchroniser.rate_hz) if not play.poses else 0
         self._head = PlayHead(self._tape.first_ns, 0.0, play.speed)
-        self._stamps = Stamps(play.keeps_stamps, fuses=not play.poses)
         self._rest: Iterator[Came] = iter(())
         self._next: Came | None = None
-        self._pose: Logged | None = None  # the last one sent
-        self._healths: dict[str, bytes] = {}  # what cameras last said, as it was sent
         self._frame_ns: dict[str, int] = {}  # by camera: when its last frame came
-        self._ended: set[str] = set()
         self._last_ns = self._tape.first_ns  # log time of the last message sent
-        self._seq = dict.fromkeys(session.cameras, 0)
-        self._state_seq = 0
-        self._said_s = self._repeated_s = self._jumped_s = float("-inf")
+        self._said_s = float("-inf")
         self._pictures: PlayedPictures | None = None
 
     def show_pictures(self, hub_in: str) -> None:
@@ -87,17 +73,14 @@ class Player:
         """Say that all is ready until the running system names the session's start; that."""
         start_ns = None
         while start_ns is None:
-            for camera in self._session.cameras:
-                self._say(camera, "ready")
-            if self._play.poses:
-                self._publisher.send(silent_fusion(now_ns()))
-            self._publisher.send(self._state(time.monotonic()))
+            self._sending.say_ready()
+            self._report_now(time.monotonic())
             start_ns = wait_for_start(hub_out)
         return start_ns
 
     def play(self, start_ns: int) -> None:
         """Play it all, the first message at start_ns; then say that the cameras have ended, and perhaps stay."""
-        self._stamps.begin(self._tape.first_ns, start_ns)
+        self._sending.stamps.begin(self._tape.first_ns, start_ns)
         self._follow(self._tape.from_start())
         self._head.move(self._tape.first_ns, time.monotonic() + max(0.0, (start_ns - now_ns()) * 1e-9))
         while self._next is not None or not self._head.playing or self._goes_on():
@@ -108,12 +91,10 @@ class Player:
                 self._send_next()
 
     def close(self) -> None:
-        self._inbox.close()
+        self._sending.close()
         self._requests.close()
         if self._pictures is not None:
             self._pictures.close()
-        if self._beside is not None:
-            self._beside.close()
 
     def _follow(self, rest: Iterator[Came]) -> None:
         """These come next."""
@@ -137,7 +118,7 @@ class Player:
         """The next message, late or not; the one behind it is the next."""
         assert self._next is not None
         came = self._next
-        self._send(came.logged)
+        self._sending.send(came.logged)
         self._last_ns = came.logged.log_ns
         if came.logged.kind is Keypoints2D:
             self._frame_ns[came.logged.source] = came.at_ns
@@ -145,44 +126,16 @@ class Player:
             self._head.at_ns = came.at_ns
         self._next = next(self._rest, None)
 
-    def _send(self, logged: Logged) -> None:
-        try:
-            data = shifted(logged, self._stamps.shift_ns)
-        except WireError:
-            return
-        self._wait_for_fusion(logged)
-        sealed = logged.topic.encode() + b"\0" + data
-        if logged.kind is CameraHealth:
-            self._note_end(logged)
-        if logged.kind in (CameraHealth, FusionHealth):
-            self._healths[logged.topic] = sealed
-        self._publisher.send_bytes(sealed)
-        self._stamps.sent(logged.publish_ns)
-        if logged.kind is Pose3D:
-            self._pose = logged
-            self._send_beside(logged)
-
-    def _send_beside(self, logged: Logged) -> None:
-        """What the second result has at the instant of a pose."""
-        if self._beside is None:
-            return
-        with contextlib.suppress(WireError):
-            near = self._beside.near(logged.message().captured_ns)
-            if near is not None:
-                data = shifted(near, self._stamps.shift_ns, BESIDE)
-                self._publisher.send_bytes(prefix(Pose3D, BESIDE) + data)
-
     def _goes_on(self) -> bool:
         """What becomes of the end: False when that was all."""
         if self._play.loop:
             first_ns, speed = self._tape.first_ns, self._head.speed
             pause_s = SILENCE_NS * 1e-9 / speed if speed else PAUSE_AT_MAX_S
-            self._stamps.shift_ns += self._last_ns - first_ns + SILENCE_NS
+            self._sending.stamps.shift_ns += self._last_ns - first_ns + SILENCE_NS
             self._head.move(first_ns, time.monotonic() + pause_s)
             self._follow(self._tape.from_start())
             return True
-        for camera in set(self._session.cameras) - self._ended:
-            self._say(camera, "ended")
+        self._sending.say_ended()
         if self._play.stays:
             self._head.pause(time.monotonic())
             self._head.at_ns = self._tape.to_ns
@@ -221,31 +174,29 @@ class Player:
     def _jump(self, at_ns: int) -> None:
         """Go on from another moment. What was there is shown at once, also while the head stands."""
         at_ns = min(max(at_ns, self._tape.from_ns), self._tape.to_ns)
-        self._ended.clear()
         if self._play.poses:
             self._show(*self._tape.at(at_ns), at_ns)
-            if self._pose is None and not self._head.playing and self._tape.has_pose_soon(at_ns):
+            if self._sending.pose is None and not self._head.playing and self._tape.has_pose_soon(at_ns):
                 self._send_poses(1)
             return
         lead_in_ns = LEAD_IN_NS if len(self._session.cameras) > 1 else LONE_LEAD_IN_NS
         begin_ns = at_ns - lead_in_ns
         self._follow(self._tape.from_start() if begin_ns <= self._tape.first_ns else self._tape.behind(begin_ns))
-        if self._next is not None:
-            self._stamps.jump(at_ns, self._next.logged.publish_ns, now_ns())
-        self._jumped_s = time.monotonic()
+        self._sending.jump(at_ns, None if self._next is None else self._next.logged.publish_ns)
+        self._report.jumped_s = time.monotonic()
         earliest_ns = self._tape.first_ns + (0 if self._head.playing else FIRST_TICKS_NS)
-        self._head.move(max(at_ns, min(earliest_ns, self._tape.to_ns)), self._jumped_s)
+        self._head.move(max(at_ns, min(earliest_ns, self._tape.to_ns)), self._report.jumped_s)
 
     def _show(self, newest: list[Logged], rest: Iterator[Came], at_ns: int) -> None:
         """These messages are those of a moment; the rest comes behind them."""
-        self._pose = None
-        if newest:
-            self._stamps.jump(at_ns, max(logged.publish_ns for logged in newest), now_ns())
-        for logged in newest:
-            self._send(logged)
+        self._sending.pose = None
         self._follow(rest)
+        published_ns = [logged.publish_ns for logged in newest]
         if not newest and self._next is not None:
-            self._stamps.jump(at_ns, self._next.logged.publish_ns, now_ns())
+            published_ns = [self._next.logged.publish_ns]
+        self._sending.jump(at_ns, max(published_ns, default=None))
+        for logged in newest:
+            self._sending.send(logged)
         self._head.move(at_ns, time.monotonic())
 
     def _step(self, ticks: int) -> None:
@@ -256,7 +207,7 @@ class Player:
             for _ in range(ticks):
                 self._send_tick()
         elif ticks < 0:
-            pose = self._tape.pose_before(self._pose, self._head.at_ns, -ticks)
+            pose = self._tape.pose_before(self._sending.pose, self._head.at_ns, -ticks)
             if pose is None:
                 self._jump(self._tape.from_ns)
             else:
@@ -286,74 +237,17 @@ class Player:
             self._head.at_ns = max(self._head.at_ns, came.at_ns)
 
     def _talk(self) -> None:
-        """Say where it is; while it stands, also what the cameras said last, so that they do not seem lost."""
+        """Say where it is, and what cameras would say."""
         now_s = time.monotonic()
         if now_s - self._said_s >= STATE_S:
             self._said_s = now_s
-            self._publisher.send(self._state(now_s))
+            self._report_now(now_s)
             if self._pictures is not None:
-                self._pictures.show(self._head.position_ns(now_s), self._stamps.shift_ns)
-        if not self._head.playing and now_s - self._repeated_s >= HEALTH_S:
-            self._repeated_s = now_s
-            for sealed in self._healths.values():
-                self._publisher.send_bytes(sealed)
+                self._pictures.show(self._head.position_ns(now_s), self._sending.stamps.shift_ns)
+        self._sending.speak(self._head.playing)
 
-    def _state(self, now_s: float) -> PlayState:
-        start_ns, end_ns = self._session.start_ns, self._session.end_ns
-        self._state_seq += 1
-        speed = self._head.speed
-        return PlayState(
-            captured_ns=now_ns(),
-            published_ns=0,
-            source="replay",
-            seq=self._state_seq,
-            path=str(self._session.path)[-1000:],
-            position_s=(min(self._head.position_ns(now_s), end_ns) - start_ns) * 1e-9,
-            duration_s=(end_ns - start_ns) * 1e-9,
-            speed=float("nan") if speed is None else speed,
-            playing=self._head.playing,
-            shift_ns=self._stamps.shift_ns,
-            fuses=not self._play.poses,
-            beside=str(self._play.beside or "")[-1000:],
-            marks=self._marks,
-            note=self._beside.note if self._beside is not None else "",
-            timely=self._play.poses or self._is_timely(now_s),
-        )
-
-    def _is_timely(self, now_s: float) -> bool:
-        """Whether what fusion is told now is stamped as of the present."""
-        behind_ns = now_ns() - self._head.position_ns(now_s) - self._stamps.shift_ns
-        return self._head.speed == 1.0 and abs(behind_ns) < TIMELY_NS and now_s - self._jumped_s > SETTLES_S
-
-    def _wait_for_fusion(self, logged: Logged) -> None:
-        """What fusion has not taken in yet waits in queues, and these overflow."""
-        if self._play.poses or logged.kind is not Keypoints2D:
-            return
-        self._flow.sent += 1
-        while self._flow.is_ahead(time.monotonic()):
-            self._listen(HELD_UP_S)
-        if self._flow.sent % 64 == 0:
-            self._listen(0.0)
-
-    def _listen(self, timeout_s: float) -> None:
-        health = self._inbox.receive(round(1000 * timeout_s))
-        while isinstance(health, FusionHealth):
-            taken = sum(c.frames + sum(c.rejected.values()) for c in health.cameras.values())
-            self._flow.heard(health.seq, taken, time.monotonic())
-            health = self._inbox.receive(0)
-
-    def _note_end(self, logged: Logged) -> None:
-        health = logged.message()
-        if isinstance(health, CameraHealth) and health.state == "ended":
-            self._ended.add(health.source)
-        else:
-            self._ended.discard(logged.source)
-        self._seq[logged.source] = logged.seq + 1
-
-    def _say(self, camera: str, state: str) -> None:
-        seq = self._seq.get(camera, 0)
-        health = CameraHealth(captured_ns=now_ns(), published_ns=0, source=camera, seq=seq, state=state)
-        self._healths[f"{BY_MESSAGE[CameraHealth].name}/{camera}"] = envelope(self._publisher.send(health))
+    def _report_now(self, now_s: float) -> None:
+        self._publisher.send(self._report.state(self._head, self._sending.stamps, now_s, now_ns()))
 
 
 def main(arguments: list[str] | None = None) -> int:

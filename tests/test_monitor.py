@@ -122,6 +122,12 @@ def test_a_mute_camera_is_silent_and_an_ended_one_is_not(monitor):
     assert monitor.ended_cameras() == {"right"}
 
 
+def test_a_word_that_is_said_again_while_a_recording_stands_counts_once(monitor):
+    for _ in range(3):
+        monitor.feed(health(seq=5, frames=100), 0)
+    assert monitor.status(0).cameras[0].frames == 100
+
+
 def test_counts_go_on_over_a_restart_of_the_camera(monitor):
     monitor.feed(health(seq=0, frames=50, dropped=5), 0)
     monitor.feed(health(seq=9, frames=100, dropped=10), 5 * S)

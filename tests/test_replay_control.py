@@ -19,10 +19,9 @@ from nodes.sessions.about import about_of
 from nodes.sessions.beside import Beside, check_beside
 from nodes.sessions.errors import SessionError
 from nodes.sessions.logged import Logged
-from nodes.sessions.play_head import SILENCE_NS, PlayHead, Stamps
 from nodes.sessions.play_options import Play
 from nodes.sessions.reader import SessionReader
-from nodes.sessions.tape import POSES_OUT, Tape
+from nodes.sessions.tape import POSES_OUT, Tape, check_playable
 from nodes.sessions.writer import new_session
 from nodes.sources.source import Frame
 from nodes.video_files import VideoFiles
@@ -70,64 +69,6 @@ def session(take) -> Iterator[SessionReader]:
         yield reader
 
 
-def test_the_head_goes_at_its_speed_and_stands_when_it_is_told_to():
-    head = PlayHead(1000 * S, 50.0, speed=2.0)
-    assert head.position_ns(51.5) == 1003 * S
-    assert head.wait_s(1005 * S, 51.5) == pytest.approx(1.0)
-    assert head.wait_s(1002 * S, 51.5) == 0.0
-    head.pause(51.5)
-    assert head.position_ns(99.0) == 1003 * S
-    assert head.wait_s(1003 * S, 99.0) == 0.0
-    assert head.wait_s(1003 * S + 1, 99.0) is None
-    head.go(100.0)
-    head.set_speed(0.5, 101.0)
-    assert head.position_ns(103.0) == 1006 * S
-    assert head.wait_s(1007 * S, 103.0) == pytest.approx(2.0)
-    head.set_speed(None, 103.0)
-    assert head.wait_s(2000 * S, 103.0) == 0.0
-
-
-def test_nothing_is_due_before_the_beginning():
-    head = PlayHead(1000 * S, 50.0)
-    assert head.position_ns(40.0) == 1000 * S
-    assert head.wait_s(1001 * S, 40.0) == pytest.approx(11.0)
-
-
-def test_stamps_go_on_at_now_after_a_jump_and_never_back():
-    stamps = Stamps(keeps=False, fuses=True)
-    stamps.begin(100 * S, 9000 * S)
-    assert stamps.shift_ns == 8900 * S
-    stamps.sent(110 * S)
-    stamps.jump(50 * S, 50 * S, 9100 * S)
-    assert stamps.shift_ns == 9050 * S, "what was recorded at 50 s is of now"
-    stamps.sent(50 * S)
-    stamps.jump(30 * S, 29 * S, 9100 * S + 1)
-    assert stamps.shift_ns + 29 * S == 9100 * S + SILENCE_NS, "fusion takes it for a new beginning"
-
-
-def test_without_fusion_no_silence_is_needed_and_recorded_stamps_are_kept():
-    stamps = Stamps(keeps=False, fuses=False)
-    stamps.begin(100 * S, 9000 * S)
-    stamps.sent(101 * S)
-    stamps.jump(50 * S, 50 * S, 9000 * S)
-    assert stamps.shift_ns + 50 * S == 9001 * S + 1
-    kept = Stamps(keeps=True, fuses=False)
-    kept.begin(100 * S, 9000 * S)
-    kept.sent(101 * S)
-    kept.jump(50 * S, 50 * S, 9000 * S)
-    assert kept.shift_ns == 0
-
-
-def test_kept_stamps_are_moved_where_fusion_would_take_a_jump_for_a_gap():
-    kept = Stamps(keeps=True, fuses=True)
-    kept.begin(100 * S, 9000 * S)
-    kept.sent(100 * S)
-    kept.jump(101 * S, 101 * S, 9001 * S)
-    assert kept.shift_ns + 101 * S == 100 * S + SILENCE_NS
-    kept.jump(200 * S, 200 * S, 9001 * S)
-    assert kept.shift_ns == 0
-
-
 def test_a_moment_is_the_newest_message_of_each_topic_and_the_rest_follows(session):
     tape = Tape(session, Play(poses=True))
     at_ns = START_NS + 3 * S
@@ -164,6 +105,26 @@ def test_the_stretch_that_is_played_is_not_left(session):
     assert 2.95 < max(times_s) < 3.0
     with pytest.raises(SessionError, match="nothing to play"):
         Tape(session, Play(from_s=100.0))
+
+
+@pytest.fixture(scope="module")
+def imported(take) -> Path:
+    """The walk as an import makes it: of cameras no word but their end."""
+    content = [(m, at) for m, at in WALK.messages() if isinstance(m, Keypoints2D | Pose3D)]
+    end_ns = content[-1][1] + MS
+    ends = [
+        (CameraHealth(captured_ns=end_ns, published_ns=end_ns, source=name, seq=999, state="ended"), end_ns)
+        for name in CAMERAS
+    ]
+    return saved(take.with_name("imported.mcap"), [*content, *ends])
+
+
+def test_poses_are_not_played_where_there_are_none(take, tmp_path):
+    without = saved(tmp_path / "2d.mcap", [(m, at) for m, at in WALK.messages() if not isinstance(m, Pose3D)])
+    with pytest.raises(SessionError, match=r"2d.mcap has no poses to play; leave out --poses"):
+        check_playable(without, Play(poses=True))
+    check_playable(without, Play())
+    check_playable(take, Play(poses=True))
 
 
 def test_marks_are_told_in_seconds_of_the_recording(session):
@@ -326,6 +287,18 @@ def test_a_recording_that_stands_is_not_silent_and_nonsense_changes_nothing(play
     assert playing.until(lambda state: state.position_s < 0.1).speed == 1.0
     playing.ask("seek", 1e300)
     assert playing.until(lambda state: state.position_s > 5.9).position_s > at_s
+
+
+def test_a_recording_that_has_no_word_of_its_cameras_speaks_for_them_and_for_fusion(hub, imported):
+    playing = Playing(hub, str(imported), "--poses", "--stay")
+    with every(FusionHealth, hub_out=hub.outer, source="fusion") as fusion:
+        try:
+            playing.until(lambda state: state.playing and state.position_s > 0.8)
+            told = {(each.source, each.state) for each in playing.heard if isinstance(each, CameraHealth)}
+            assert told == {(name, "streaming") for name in ("left", "right")}, "those of its configuration"
+            assert fusion.receive(1000) is not None
+        finally:
+            playing.close()
 
 
 def test_the_pictures_of_recorded_videos_are_those_of_the_moment(hub, tmp_path):

@@ -131,11 +131,13 @@ def _replay(options: argparse.Namespace, table: Sequence[Row]) -> int:
 
     def prepared() -> "Prepared":
         from nodes.sessions.beside import check_beside
+        from nodes.sessions.tape import check_playable
         from nodes.system.prepare import check_summary, prepare_replay
 
         check_summary(options.summary)
-        play_of(options)
+        how = play_of(options)
         check_beside(options.session, options.beside)
+        check_playable(options.session, how)
         return prepare_replay(options.session, tuple(play), options.hub_port, options.page_port, options.headless)
 
     return _run(options, table, prepared, tells_latency=options.speed.strip("0.") == "1" and options.stamps == "now")

@@ -112,22 +112,6 @@ def has_beginning(session: SessionReader) -> bool:
     return bool(source) and reached == captured_ns
 
 
-def silent_fusion(now_ns: int) -> FusionHealth:
-    """Word of a fusion that does not run, for those who wait for it: the recording speaks in its place."""
-    return FusionHealth(
-        captured_ns=now_ns,
-        published_ns=0,
-        source="fusion",
-        seq=0,
-        cameras={},
-        ticks=0,
-        rate_hz=float("nan"),
-        people=0,
-        reprojection_px_p50=float("nan"),
-        fused_until_ns=0,
-    )
-
-
 def _captured_ns(logged: Logged) -> int:
     """Of a message; -1 of what is none."""
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import takewhile
+from pathlib import Path
 from typing import NamedTuple
 
 from nodes.sessions.errors import SessionError
@@ -39,6 +40,10 @@ class Tape:
         self._pace = Pace()
         self.from_ns = session.start_ns + round((play.from_s or 0.0) * S)
         self.to_ns = session.end_ns if play.to_s is None else session.start_ns + round(play.to_s * S)
+        if play.poses and next(session.logged(Pose3D), None) is None:
+            raise SessionError(
+                f"{session.path} has no poses to play; leave out --poses, and they are made of its keypoints"
+            )
         for logged in session.logged(*self._kinds, to_s=LEARN_S):
             self._pace.came_ns(logged)
         first = next(self.from_start(), None)
@@ -118,3 +123,9 @@ class Tape:
 
     def _timed(self, records: Iterator[Logged]) -> Iterator[Came]:
         return (Came(self._pace.came_ns(logged), logged) for logged in records)
+
+
+def check_playable(path: Path, play: Play) -> None:
+    """Raise SessionError where there is nothing of the kind that is to be played."""
+    with SessionReader(path) as session:
+        Tape(session, play)

@@ -53,7 +53,7 @@ class CameraFigures:
 
     def feed(self, health: CameraHealth, received_ns: int) -> None:
         """Take in one health message."""
-        if self.health is not None and health.seq <= self.health.seq:  # counts its own messages: a new life
+        if self.health is not None and _is_of_new_life(health, self.health):
             self._frames_before += self.health.frames
             self._dropped_before += self.health.dropped
         if not self.ended:  # a recording repeats its end for a while; that is no time of its own
@@ -143,3 +143,8 @@ class CameraFigures:
         if self.input and not (self.input.alive and self.input.valid):
             return self.input.note
         return f"left out: {reasons[-1]}" if len(reasons) > len(self._left_out) / 2 else ""
+
+
+def _is_of_new_life(health: CameraHealth, before: CameraHealth) -> bool:
+    """A process counts its own messages. The same one again is the word of a recording that stands."""
+    return health.seq <= before.seq and (health.seq, health.captured_ns) != (before.seq, before.captured_ns)
