@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from calibration.rig import CameraRig
 from calibration.synthetic import ring_rig
 from lifter.skeleton import COCO17, MEDIAPIPE33, SKELETONS
 from nodes.drawing.eye import DIRECTIONS, EyeError, eye_at, eye_named, seen_of
+from nodes.drawing.jpeg import decoded, size_of
 from nodes.drawing.layout import Box, lay_out
 from nodes.drawing.room import Body, Room, project
 from nodes.drawing.shape import dots_alone, shape_of
@@ -355,3 +357,43 @@ def _person(person, joints_m):
         views=np.full(33, 3, np.uint32),
         origin=np.full(33, Origin.TRIANGULATED, np.uint8),
     )
+
+
+class TestPreviews:
+    """What comes over the bus is decoded only when its own header says what the message says."""
+
+    def test_a_preview_comes_back_as_it_was(self):
+        shown = decoded(make.preview(size_wh=(64, 48), jpeg=jpeg_of(64, 48)))
+        assert shown is not None
+        assert shown.shape == (48, 64, 3)
+        assert is_like(shown, Rgb(200, 100, 50), 4).all()
+
+    @pytest.mark.parametrize("progressive", [0, 1])
+    def test_one_of_another_size_than_it_says_is_not_decoded(self, progressive, monkeypatch):
+        monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+        large = jpeg_of(3000, 2000, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive)
+        assert size_of(large) == (3000, 2000)
+        assert decoded(make.preview(size_wh=(320, 240), jpeg=large)) is None
+        assert decoded(make.preview(size_wh=(3000, 2000), jpeg=large)) is None, "six megapixels"
+
+    def test_every_cut_and_every_broken_head_is_none_or_the_size(self):
+        whole = jpeg_of(64, 48)
+        assert {size_of(whole[:end]) for end in range(len(whole))} == {None, (64, 48)}
+        rng = np.random.default_rng(3)
+        for _ in range(300):
+            broken = bytearray(whole)
+            broken[int(rng.integers(2, 200))] = int(rng.integers(256))
+            shown = decoded(make.preview(size_wh=(64, 48), jpeg=bytes(broken)))
+            assert shown is None or shown.shape == (48, 64, 3)
+
+    @pytest.mark.parametrize(
+        "head",
+        [b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x00" + bytes(90), b"\x89PNG\r\n", b"\xff\xd8\xff\xc0\x00\x11\x08"],
+    )
+    def test_what_is_no_jpeg_has_no_size(self, head):
+        assert size_of(head) is None
+
+
+def jpeg_of(width: int, height: int, *options: int) -> bytes:
+    _, coded = cv2.imencode(".jpg", np.full((height, width, 3), (50, 100, 200), np.uint8), options)
+    return coded.tobytes()

@@ -15,7 +15,8 @@ from lifter.skeleton import MEDIAPIPE33, SKELETONS
 from nodes.drawing.overlay import draw_people, scaled
 from nodes.page.asks import Asks
 from nodes.page.bodies import DIM, JOINT_RADIUS_M, Drawn, drawn, middle, placed, plan_of
-from nodes.page.camera_pictures import decoded, picture_of
+from nodes.drawing.jpeg import decoded
+from nodes.page.camera_pictures import picture_of
 from nodes.page.eye_picture import straightening
 from nodes.page.newest_keypoints import NewestKeypoints
 from nodes.page.opening import open_page

@@ -25,7 +25,7 @@ from nodes.stills.recorded import Recording, clock
 from nodes.stills.reel import Reel
 from nodes.stills.render import Wish, render
 from nodes.stills.sheet import Style
-from nodes.stills.tape import Tape
+from nodes.stills.winder import Winder
 from nodes.video_files import VideoFiles
 from nodes.watching.words import BESIDE_RGB, person_rgb
 from nodes.wire.messages import CameraHealth, Keypoints2D, Message, Pose3D
@@ -160,13 +160,17 @@ class TestRefusals:
         [
             (("{walk}", "out.avi"), ".mp4 or .gif"),
             (("{walk}", "out"), ".mp4 or .gif"),
-            (("{walk}", "nowhere/out.mp4"), "make it first"),
+            (("{walk}", "nowhere/out.mp4"), "nowhere/out.mp4: there is no folder nowhere: make it first"),
             (("{walk}", "there.mp4"), "exists already"),
             (("{walk}", "out.mp4", "--from", "9"), "--from 9 is behind the end"),
             (("{walk}", "out.mp4", "--from", "1", "--to", "0.5"), "--to 0.5 is not behind"),
             (("{walk}", "out.mp4", "--fps", "0"), "--fps 0"),
             (("{walk}", "out.mp4", "--fps", "nan"), "--fps nan"),
             (("{walk}", "out.gif", "--fps", "60"), "--fps 60"),
+            (("{walk}", "out.mp4", "--fps", "1e-9"), "--fps 1e-09: 0.1 to 120 pictures"),
+            (("{walk}", "out.mp4", "--turn", "nan"), "--turn nan: give degrees"),
+            (("{walk}", "out.mp4", "--turn=-inf"), "--turn -inf: give degrees"),
+            (("{walk}", "out.mp4", "--eye=1e300,1,1"), "--eye 1e300,1,1: give corner"),
             (("{walk}", "out.mp4", "--speed", "-1"), "--speed -1"),
             (("{walk}", "out.mp4", "--eye", "attic"), "--eye attic: give corner"),
             (("{walk}", "out.mp4", "--beside", "absent.mcap"), "does not exist"),
@@ -180,6 +184,7 @@ class TestRefusals:
         told = command(*(argument.format(walk=walk) for argument in arguments))
         assert told.code == 2
         assert words in told.stderr
+        assert "--out" not in told.stderr, "it has no such option"
         assert Path("there.mp4").read_bytes() == b"precious"
         assert [path.name for path in tmp_path.iterdir()] == ["there.mp4"]
 
@@ -302,7 +307,7 @@ class TestPictures:
 class TestTape:
     def test_the_nearest_of_each_source(self, walk):
         with SessionReader(walk) as session:
-            tape = Tape(session.logged(Keypoints2D, Pose3D))
+            tape = Winder(session.logged(Keypoints2D, Pose3D))
             for at_s in (0.2, 0.21, 0.9, 1.7):
                 at_ns = make.START_NS + round(at_s * 1e9)
                 tape.wind(at_ns)
@@ -319,7 +324,7 @@ class TestTape:
         ]
         session = _written(tmp_path, content)
         with SessionReader(session) as reader:
-            tape = Tape(reader.logged(Keypoints2D, Pose3D))
+            tape = Winder(reader.logged(Keypoints2D, Pose3D))
             at_ns = make.START_NS + round(2.5e9)
             tape.wind(at_ns)
             assert not tape.ended
@@ -328,7 +333,7 @@ class TestTape:
 
     def test_memory_does_not_grow(self, walk):
         with SessionReader(walk) as session:
-            tape = Tape(session.logged(Keypoints2D, Pose3D))
+            tape = Winder(session.logged(Keypoints2D, Pose3D))
             for tick in range(60):
                 tape.wind(make.START_NS + tick * 33 * MS)
             assert max(len(kept) for kept in tape._kept.values()) < 40

@@ -138,7 +138,7 @@ class TestRunning:
         living = heard()
         stamps: dict[str, Any] = {"captured_ns": make.START_NS, "published_ns": 0, "source": "replay", "seq": 1}
         stands = PlayState(path="walk.mcap", position_s=1.0, duration_s=9.0, playing=False, **stamps)
-        living.feed(stands, 2 * 10**9)
+        living.feed(stands, 29 * 10**9)
         moment = living.moment(30 * 10**9, "now")
         assert {camera.verdict.level for camera in moment.cameras} == {Level.CALM}
 
@@ -156,6 +156,31 @@ class TestRunning:
         living.feed(replace(about(), config_yaml="cameras: [1, 2"), 0)
         assert any("cannot be read" in note for note in living.moment(0, "now").notes)
         picture(living)
+
+    def test_trouble_ends_with_what_caused_it(self):
+        living = Living()
+        living.feed(replace(about(), config_yaml="[" * 20000), 0)
+        assert "cannot be read" in living.trouble
+        living.feed(about(), 0)
+        assert living.trouble == ""
+        assert living.cameras == NAMES
+
+    def test_other_settings_do_not_begin_the_figures_anew(self):
+        living = heard()
+        ticks = living.monitor.poses.ticks
+        living.feed(about(pictures=False), 2 * 10**9)
+        assert living.config is not None
+        assert not living.config.preview.enabled
+        assert living.monitor.poses.ticks == ticks > 0
+
+    def test_a_replay_is_told_as_on_the_page(self):
+        living = heard()
+        play = make.play_state(playing=True, fuses=False, note="")
+        living.feed(play, 2 * 10**9)
+        moment = living.moment(2 * 10**9, "now")
+        assert moment.headline is not None
+        assert moment.headline.words == "walk.mcap plays: 4 cameras, 1 person, 30 poses a second"
+        assert "no latency: the poses are played as they were recorded" in moment.notes[0]
 
     def test_a_preview_that_is_no_picture(self):
         living = Living()

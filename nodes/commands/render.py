@@ -57,6 +57,7 @@ def _run(options: argparse.Namespace) -> int:
     from nodes.sessions.target import check_target
     from nodes.stills.render import Wish, render
     from nodes.stills.sheet import Style
+    from nodes.watching.verdict import counted
 
     out: Path = options.out
     fps = options.fps if options.fps is not None else 12.5 if out.suffix.lower() == ".gif" else 30.0
@@ -72,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
         video_folder=options.video_folder,
     )
     try:
-        check_target(out, [options.session, *([options.beside] if options.beside else [])], options.force)
+        check_target(out, [options.session, *([options.beside] if options.beside else [])], options.force, option="")
         with bars([options.session.name]) as bar:
             made = render(options.session, wish, lambda done: bar(options.session.name, done))
     except SessionError as error:
@@ -84,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
     print("\n".join(made.notes), file=sys.stderr, end="\n" if made.notes else "")
     size = f"{made.size_wh[0]}x{made.size_wh[1]}, {out.stat().st_size / 1e6:.2f} MB"
     pace = f"{made.pictures / max(made.took_s, 1e-3):.0f} pictures drawn a second"
-    print(f"{out}: {made.pictures} pictures, {made.pictures / fps:.1f} s, {size}; {pace}")
+    print(f"{out}: {counted(made.pictures, 'picture')}, {made.pictures / fps:.1f} s, {size}; {pace}")
     if not made.whole:
         print("interrupted: it holds what was drawn until then", file=sys.stderr)
         return INTERRUPTED

@@ -23,6 +23,7 @@ BETWEEN = ("corner", "near")  # their azimuth is turned to where no camera stand
 OF_CAMERA = "camera:"
 STATURE_M = 1.9
 SPACE_M = 1.3  # around the middle of the room, in which people are expected
+FARTHEST_M = 1e4  # of an eye; from farther away nobody can be seen
 MARGIN = 0.9  # of the picture, in which all that must be seen is
 
 
@@ -165,7 +166,9 @@ def _place(words: str, rig: CameraRig | None) -> F64:
         place_m = np.array([float(word) for word in words.split(",")])
     except ValueError:
         place_m = np.zeros(0)
-    if place_m.shape == (3,) and np.isfinite(place_m).all():
+    if place_m.shape == (3,) and (np.abs(place_m) < FARTHEST_M).all():
         return place_m
     cameras = "" if rig is None else f", {', '.join(OF_CAMERA + name for name in rig.names)}"
-    raise EyeError(f"--eye {words}: give {', '.join(DIRECTIONS)}{cameras}, or a place x,y,z in metres")
+    raise EyeError(
+        f"--eye {words}: give {', '.join(DIRECTIONS)}{cameras}, or a place x,y,z in metres, below {FARTHEST_M:g} each"
+    )

@@ -5,15 +5,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lifter.skeleton import Skeleton
+from nodes.drawing.jpeg import decoded
 from nodes.drawing.overlay import draw_people, scaled
 from nodes.page.bodies import skeleton_named
 from nodes.page.seen import Seen
 from nodes.watching.words import Rgb, person_rgb
-from nodes.wire.messages import Keypoints2D, Preview
+from nodes.wire.messages import Keypoints2D
 
 U8 = npt.NDArray[np.uint8]
 STRANGER_RGB = Rgb(120, 220, 235)
-MOST_PX = 1280  # of a picture's longer side
 GREY_SHARE = 0.45  # brightness of a picture that is old
 
 
@@ -30,17 +30,6 @@ def picture_of(seen: Seen, camera: str, told: Skeleton | None, grey: bool) -> U8
     if keypoints is not None:
         overlay(picture, keypoints, told)
     return picture
-
-
-def decoded(preview: Preview) -> U8 | None:
-    """The picture (H, W, 3) RGB of a preview; None when it is no picture."""
-    if not preview.jpeg or max(preview.size_wh) > MOST_PX:
-        return None
-    try:
-        picture = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:  # a header that claims more pixels than OpenCV takes
-        return None
-    return None if picture is None else np.asarray(picture, np.uint8)
 
 
 def overlay(picture: U8, keypoints: Keypoints2D, told: Skeleton | None) -> None:

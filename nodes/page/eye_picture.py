@@ -7,7 +7,8 @@ import viser
 
 from calibration import lens
 from calibration.rig import Camera
-from nodes.page.camera_pictures import U8, decoded
+from nodes.drawing.jpeg import decoded
+from nodes.page.camera_pictures import U8
 from nodes.page.room import fov_of
 from nodes.page.seen import Seen
 from nodes.wire.messages import Preview

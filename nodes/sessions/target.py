@@ -7,12 +7,15 @@ from pathlib import Path
 from nodes.sessions.errors import SessionError
 
 
-def check_target(out: Path, inputs: Iterable[Path], force: bool) -> None:
-    """Raise SessionError unless `out` can be made: no input, not there yet (or force), in a folder that is there."""
+def check_target(out: Path, inputs: Iterable[Path], force: bool, option: str = "--out ") -> None:
+    """Raise SessionError unless `out` can be made: no input, not there yet (or force), in a folder that is there.
+
+    option: before its name in words to whoever gave it, "" where it is given without one.
+    """
     try:
-        _check(out, inputs, force)
+        _check(out, inputs, force, f"{option}{out}")
     except OSError as error:
-        raise SessionError(f"--out {out}: {error.strerror or error}") from None
+        raise SessionError(f"{option}{out}: {error.strerror or error}") from None
 
 
 def next_free(path: Path) -> Path:
@@ -53,15 +56,15 @@ def _has_messages(path: Path) -> bool:
         return True
 
 
-def _check(out: Path, inputs: Iterable[Path], force: bool) -> None:
+def _check(out: Path, inputs: Iterable[Path], force: bool, told: str) -> None:
     for path in inputs:
         if out.exists() and path.exists() and out.samefile(path):
-            raise SessionError(f"--out {out} is what is read, which would be lost: give another name")
+            raise SessionError(f"{told} is what is read, which would be lost: give another name")
     if out.is_dir():
-        raise SessionError(f"--out {out} is a folder: give a file in it, such as {out / 'out.mcap'}")
+        raise SessionError(f"{told} is a folder: give a file in it, such as {out / 'out.mcap'}")
     if not out.parent.is_dir():
-        raise SessionError(f"--out {out}: there is no folder {out.parent}: make it first")
+        raise SessionError(f"{told}: there is no folder {out.parent}: make it first")
     if not os.access(out.parent, os.W_OK):
-        raise SessionError(f"--out {out}: the folder {out.parent} cannot be written to")
+        raise SessionError(f"{told}: the folder {out.parent} cannot be written to")
     if out.exists() and not force:
         raise SessionError(f"{out} exists already: give another name, or --force to write over it")

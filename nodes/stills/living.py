@@ -1,21 +1,21 @@
 """What a running system says, listened to for some seconds, and the moment that is made of it."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
-from calibration.errors import CalibrationError
 from calibration.rig import CameraRig
-from configs.errors import ConfigError
 from configs.schema import Config
 from lifter.skeleton import Skeleton
-from nodes.drawing.strokes import Picture
-from nodes.sessions.about import config_of, facts_of, rig_of, skeleton_of
+from nodes.drawing import side_by_side
+from nodes.drawing.jpeg import decoded
+from nodes.sessions.about import skeleton_of
+from nodes.sessions.described import Described, described, says_the_same
 from nodes.sessions.errors import SessionError
 from nodes.stills.moment import CameraMoment, Moment
 from nodes.watching.camera_figures import CameraStatus
@@ -34,13 +34,15 @@ from nodes.wire.messages import (
     RecorderHealth,
     Session,
 )
-from nodes.wire.requests import PlayState
+from nodes.wire.requests import PlayState, SystemState
 
-KINDS = (About, CameraHealth, FusionHealth, Keypoints2D, Pose3D, Preview, RecorderHealth, Session, PlayState)
+KINDS = (About, CameraHealth, FusionHealth, Keypoints2D, Pose3D, Preview, RecorderHealth, Session)
+STATES = (PlayState, SystemState)
 LISTEN_S = 2.5  # after the first word: About comes every second, figures need some poses
 PICTURES_S = 2.0  # more, for previews that have not come yet
 KEPT = 90
 FRESH_NS = 700_000_000  # what is older than this before the newest is no part of the moment
+COUNTED = (CameraHealth, FusionHealth, Pose3D, RecorderHealth, Session, *STATES)
 M = TypeVar("M", bound=Message)
 
 
@@ -50,14 +52,21 @@ class Living:
 
     monitor: Monitor = field(default_factory=lambda: Monitor(()))
     about: About | None = None
-    config: Config | None = None
-    rig: CameraRig | None = None
+    described: Described | None = None
     trouble: str = ""
     heard: int = 0
     _keypoints: dict[str, deque[Keypoints2D]] = field(default_factory=dict)
     _previews: dict[str, deque[Preview]] = field(default_factory=dict)
     _poses: deque[Pose3D] = field(default_factory=lambda: deque(maxlen=KEPT))
     _before: list[tuple[Message, int]] = field(default_factory=list)
+
+    @property
+    def config(self) -> Config | None:
+        return None if self.described is None else self.described.config
+
+    @property
+    def rig(self) -> CameraRig | None:
+        return None if self.described is None else self.described.rig
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -81,7 +90,7 @@ class Living:
             self._previews.setdefault(message.source, deque(maxlen=KEPT)).append(message)
         elif isinstance(message, Pose3D) and message.source == FUSION:
             self._poses.append(message)
-        if self.about is None and isinstance(message, CameraHealth | FusionHealth | Pose3D | RecorderHealth | Session):
+        if self.about is None and isinstance(message, COUNTED):
             self._before.append((message, now_ns))
 
     def lacks_pictures(self) -> bool:
@@ -115,15 +124,17 @@ class Living:
 
     def _feed_about(self, about: About) -> None:
         before, self.about = self.about, about
-        if before is not None and (before.config_yaml, before.rig_text) == (about.config_yaml, about.rig_text):
+        if before is not None and says_the_same(before, about):
             return
         try:
-            self.config, self.rig = config_of(about), rig_of(about)
-        except (SessionError, ConfigError, CalibrationError, ValueError) as error:
-            self.trouble = f"what the system says about itself cannot be read: {error}"
+            found, self.trouble = described(about), ""
+        except SessionError as error:
+            self.trouble = str(error)
             return
-        by_hand = [name for name, source in self.config.cameras.items() if not source.start]
-        self.monitor = Monitor(tuple(self.config.cameras), by_hand=by_hand, fuses=not self.config.keypoints_only)
+        was, self.described = self.described, found
+        if found.is_watched_alike(was):
+            return
+        self.monitor = found.monitor()
         for message, heard_ns in self._before:
             self.monitor.feed(message, heard_ns)
         self._before = []
@@ -140,20 +151,20 @@ class Living:
             verdict = Verdict(Level.WARN, "no frames", "no frames were heard")
         off = self.config is not None and not self.config.preview.enabled
         instead = "pictures are off" if off else "no picture yet"
-        return CameraMoment(name, None if preview is None else _picture(preview), keypoints, verdict, instead)
+        return CameraMoment(name, None if preview is None else decoded(preview), keypoints, verdict, instead)
 
     def _room_words(self, is_fresh: bool) -> str:
         if self.config is not None and self.config.keypoints_only:
             return "no fusion: 2D alone"
         if not is_fresh:
             return "no poses at the moment" if self._poses else "no poses yet"
-        return "" if self._poses[-1].frame == "world" else "one camera without calibration: people side by side"
+        return "" if self._poses[-1].frame == "world" else side_by_side.WORDS
 
     def _notes(self, status: Status, cameras: tuple[CameraMoment, ...]) -> tuple[str, ...]:
         of_cameras = [f"{each.name}: {each.verdict.words}" for each in cameras if each.verdict.words]
         figures = [
             f"{status.rate_hz:.0f} poses a second" if status.ticks else "",
-            f"latency p50 {status.latency_p50_ms:.0f}, p95 {status.latency_p95_ms:.0f} ms" if status.ticks else "",
+            _latency(status),
             f"people {status.people}" if status.ticks else "",
             f"reprojection {status.reprojection_px:.1f} px" if np.isfinite(status.reprojection_px) else "",
             *(f"{each.name} {each.fps:.1f} fps" for each in status.cameras if np.isfinite(each.fps)),
@@ -164,16 +175,23 @@ class Living:
     def _versions(self) -> str:
         if self.about is None:
             return "nobody tells what runs here (no run_system.py)"
-        facts = facts_of(self.about)
+        facts = {} if self.described is None else self.described.facts
         versions, lifter = facts.get("versions"), str(facts.get("lifter", ""))[:60]
         told = [f"{name} {version}" for name, version in versions.items()] if isinstance(versions, dict) else []
         return "  ·  ".join([*told, *([f"lifter {lifter}"] if lifter else [])])
 
 
+def _latency(status: Status) -> str:
+    if status.no_latency:
+        return f"no latency: {status.no_latency}"
+    is_known = math.isfinite(status.latency_p50_ms)
+    return f"latency p50 {status.latency_p50_ms:.0f}, p95 {status.latency_p95_ms:.0f} ms" if is_known else ""
+
+
 def listen(hub_outer: str, wait_s: float) -> Living:
     """Hear what is said; nothing is heard when nobody speaks for wait_s. Raises WireError for a bad address."""
     living = Living()
-    with every(*KINDS, hub_out=hub_outer) as inbox:
+    with every(*KINDS, *STATES, hub_out=hub_outer) as inbox:
         end_s = time.monotonic() + wait_s
         _hear(living, inbox, lambda: bool(living.heard) or time.monotonic() > end_s)
         if not living.heard:
@@ -194,9 +212,3 @@ def _hear(living: Living, inbox: Subscription[Message], enough: Callable[[], boo
 
 def _nearest(kept: "deque[M] | tuple[()]", at_ns: int) -> M | None:
     return min(kept, key=lambda message: abs(message.captured_ns - at_ns), default=None)
-
-
-def _picture(preview: Preview) -> Picture | None:
-    """RGB; None for what is no JPEG."""
-    decoded = cv2.imdecode(np.frombuffer(preview.jpeg, np.uint8), cv2.IMREAD_COLOR) if preview.jpeg else None
-    return None if decoded is None else np.ascontiguousarray(decoded[..., ::-1])

@@ -9,12 +9,13 @@ import numpy as np
 
 from calibration.rig import CameraRig
 from lifter.skeleton import Skeleton
+from nodes.drawing import side_by_side
 from nodes.recorded_video import RecordedVideo, recorded_videos
 from nodes.sessions.errors import SessionError
 from nodes.sessions.reader import SessionReader
 from nodes.stills.moment import CameraMoment, Moment
 from nodes.stills.reel import Reel
-from nodes.stills.tape import Tape
+from nodes.stills.winder import Winder
 from nodes.watching.monitor import FUSION, Monitor
 from nodes.watching.verdict import ALL_WELL, Verdict, counted, figures, of_camera
 from nodes.watching.words import Level
@@ -46,7 +47,7 @@ class Recording:
         self._monitor = Monitor(self.cameras)
         self._heard_ns = 0
         kinds = self.session.logged(*HEARD, from_s=max(0.0, self.from_s - RUN_UP_S))
-        self._tape = Tape(kinds, self._hear)
+        self._winder = Winder(kinds, self._hear)
         self._has_poses = any(topic.startswith("pose/") and count for topic, count in self.session.counts.items())
         self._poses_of = self._source_of_poses()
         at_ns = self.at_ns(self.from_s)
@@ -76,8 +77,8 @@ class Recording:
     def moment(self, at_s: float) -> Moment:
         """What there is at a time, later than that of the moment before."""
         at_ns = self.at_ns(at_s)
-        self._tape.wind(at_ns)
-        pose = cast(Pose3D | None, self._tape.nearest(Pose3D, self._poses_of, at_ns))
+        self._winder.wind(at_ns)
+        pose = cast(Pose3D | None, self._winder.nearest(Pose3D, self._poses_of, at_ns))
         status = self._monitor.status(self._heard_ns)
         states = {each.name: each for each in status.cameras}
         cameras = tuple(self._camera(name, at_ns, of_camera(states[name])) for name in self.cameras)
@@ -97,7 +98,7 @@ class Recording:
             reel.close()
 
     def _camera(self, name: str, at_ns: int, verdict: Verdict) -> CameraMoment:
-        keypoints = cast(Keypoints2D | None, self._tape.nearest(Keypoints2D, name, at_ns))
+        keypoints = cast(Keypoints2D | None, self._winder.nearest(Keypoints2D, name, at_ns))
         reel = self._reels.get(name)
         picture = None if reel is None else reel.at(at_ns)
         instead = "" if keypoints is not None else "no frames"
@@ -111,7 +112,7 @@ class Recording:
         if not self._has_poses:
             return f"{NO_POSES}: cameras alone" if self.rig is not None else NO_POSES
         if pose is not None and pose.frame != "world":
-            return "one camera without calibration: people are shown side by side"
+            return side_by_side.WORDS
         return ""
 
     def _hear(self, message: Message, log_ns: int) -> None:

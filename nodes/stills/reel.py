@@ -8,7 +8,7 @@ from nodes.drawing.strokes import Picture
 from nodes.recorded_video import RecordedVideo, VideoPart
 from nodes.sources import clip as clips
 from nodes.sources.source import SourceError
-from nodes.stills.tape import STALE_NS
+from nodes.stills.winder import STALE_NS
 
 Found = tuple[int, clips.Picture]  # captured_ns
 

@@ -1,5 +1,6 @@
 """A recording as a video: all cameras with what was detected in them, and the room beside."""
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,10 +15,10 @@ from nodes.sessions.reader import SessionReader
 from nodes.stills.film import ENDINGS, even, open_film
 from nodes.stills.recorded import Recording
 from nodes.stills.sheet import Sheet, Style
-from nodes.stills.tape import Tape
+from nodes.stills.winder import Winder
 from nodes.wire.messages import Pose3D
 
-MOST_FPS = 120.0
+LEAST_FPS, MOST_FPS = 0.1, 120.0
 GIF_FPS = 50.0  # browsers show faster ones slower
 
 
@@ -87,8 +88,10 @@ def check_wish(wish: Wish) -> None:
     if wish.out.suffix.lower() not in ENDINGS:
         raise SessionError(f"{wish.out}: a video is .mp4 or .gif; give OUT one of these endings")
     most = GIF_FPS if wish.out.suffix.lower() == ".gif" else MOST_FPS
-    if not 0 < wish.fps <= most:
-        raise SessionError(f"--fps {wish.fps:g}: up to {most:.0f} pictures a second")
+    if not LEAST_FPS <= wish.fps <= most:
+        raise SessionError(f"--fps {wish.fps:g}: {LEAST_FPS:g} to {most:.0f} pictures a second")
+    if not math.isfinite(wish.turn_deg_s):
+        raise SessionError(f"--turn {wish.turn_deg_s:g}: give degrees per second of video, such as 20")
     if not 0 < wish.speed <= 1000:
         raise SessionError(f"--speed {wish.speed:g}: more than 0, up to 1000 times")
     if wish.to_s is not None and wish.to_s <= wish.from_s:
@@ -127,10 +130,10 @@ def _style(wish: Wish) -> Style:
     return replace(wish.style, size_wh=size_wh, circles=wish.turn_deg_s != 0)
 
 
-def _beside(wish: Wish, stack: ExitStack) -> Tape:
+def _beside(wish: Wish, stack: ExitStack) -> Winder:
     """The poses of the other result."""
     assert wish.beside is not None
     reader = stack.enter_context(SessionReader(wish.beside))
     if not any(topic.startswith("pose/") and count for topic, count in reader.counts.items()):
         raise SessionError(f"--beside {wish.beside} holds no poses: `reprocess` makes some of its keypoints")
-    return Tape(reader.logged(Pose3D, from_s=max(0.0, wish.from_s - 5.0)))
+    return Winder(reader.logged(Pose3D, from_s=max(0.0, wish.from_s - 5.0)))

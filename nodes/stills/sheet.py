@@ -11,6 +11,7 @@ from nodes.drawing.eye import eye_named
 from nodes.drawing.layout import Box, Layout, lay_out
 from nodes.drawing.room import Body, Room
 from nodes.drawing.shape import dots_alone, shape_of
+from nodes.drawing.side_by_side import standing_m
 from nodes.drawing.strokes import DIM_TEXT, METAL, PANEL, TEXT, Picture, ball, blank, box
 from nodes.drawing.text import shortened, text, width_of
 from nodes.drawing.tile import colours_of, draw_tile
@@ -19,8 +20,6 @@ from nodes.watching.words import BESIDE_RGB, LEVEL_RGB, ORIGIN_RGB, ORIGIN_WORDS
 from nodes.wire.messages import Origin, Pose3D
 
 USUAL_ASPECT = 4 / 3
-HIPS_M = 0.95  # people who are known relative to their hips alone are drawn standing
-APART_M = 1.2  # … and side by side
 SMALLEST_WH = (320, 200)
 
 
@@ -106,7 +105,7 @@ class Sheet:
         for index, person in enumerate(pose.people):
             joints_m = person.joints_m.astype(np.float64)
             if pose.frame != "world":
-                joints_m += np.array([0.0, (index - (len(pose.people) - 1) / 2) * APART_M, HIPS_M])
+                joints_m = standing_m(joints_m, index, len(pose.people))
             absent = (person.origin == Origin.ABSENT)[:, None] | ~np.isfinite(joints_m).all(axis=1, keepdims=True)
             n_joints = len(joints_m)
             fits = skeleton is not None and len(skeleton.joints) == n_joints

@@ -17,7 +17,7 @@ STALE_NS = 400_000_000  # what speaks of an instant farther away says nothing ab
 Key = tuple[type[Message], str]
 
 
-class Tape:
+class Winder:
     """Reads logged messages. heard: is told every message and its log time, in order."""
 
     def __init__(self, logged: Iterator[Logged], heard: Callable[[Message, int], None] | None = None) -> None:
