@@ -14,6 +14,7 @@ from lifter.skeleton import COCO17, MEDIAPIPE33, SKELETONS
 from nodes.drawing.eye import DIRECTIONS, EyeError, eye_at, eye_named, seen_of
 from nodes.drawing.jpeg import decoded, size_of
 from nodes.drawing.layout import Box, lay_out
+from nodes.drawing.overlay import DOT_SHARE, draw_people
 from nodes.drawing.room import Body, Room, project
 from nodes.drawing.shape import dots_alone, shape_of
 from nodes.drawing.strokes import GROUND, blank
@@ -397,3 +398,28 @@ class TestPreviews:
 def jpeg_of(width: int, height: int, *options: int) -> bytes:
     _, coded = cv2.imencode(".jpg", np.full((height, width, 3), (50, 100, 200), np.uint8), options)
     return coded.tobytes()
+
+
+class TestOverlay:
+    @pytest.mark.parametrize("height", [280, 560])
+    def test_dots_are_round(self, height):
+        picture = np.zeros((height, 100, 3), np.uint8)
+        ends_px = np.array([[[50.3, 20.6], [50.3, height - 20.4]]], "f4")
+        draw_people(picture, ends_px, np.ones((1, 2), "f4"), None, [Rgb(0, 0, 0)])
+        dot = picture[:40, :, 1] / 255
+        width_px = dot.sum(axis=1).max()
+        assert width_px == pytest.approx(2 * DOT_SHARE * height / 140, rel=0.15)
+        assert dot.sum() / width_px**2 == pytest.approx(np.pi / 4, rel=0.08), "of a diamond it is a half"
+
+    def test_ten_people_in_a_small_tile_keep_their_colours(self, rig):
+        seen_by = rig.cameras[0].resized((120, 90))
+        places = [shifted((n % 3 - 1) * 1.0, (n // 3 - 1.2) * 0.8, 0.0) for n in range(10)]
+        keypoints_px = np.stack([seen_by.project(place) for place in places]).astype(np.float32)
+        lone, crowd = np.zeros((2, 90, 120, 3), np.uint8)
+        colours = [person_rgb(n) for n in range(10)]
+        draw_people(lone, keypoints_px[:1], np.ones((1, 33), "f4"), MEDIAPIPE33, colours)
+        draw_people(crowd, keypoints_px, np.ones((10, 33), "f4"), MEDIAPIPE33, colours)
+        assert is_like(crowd, (255, 255, 255), 60).mean() < 0.01
+        assert not is_like(lone, (255, 255, 255), 60).any()
+        for colour in colours[:8]:
+            assert is_like(crowd, colour, 70).sum() > 3
