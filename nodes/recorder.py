@@ -36,6 +36,7 @@ QUIET_MS = 50  # at the end: what was sent before has come when nothing has come
 LONGEST_END_S = 0.3
 FILE_NAME = re.compile(r"[A-Za-z0-9._-]*")
 NO_ABOUT = "nothing tells the configuration, so that it is not in the recording: was the system started by run_system?"
+CHANGED = "settings changed after {:.1f} s: from there on its poses are made with others than it says of itself"
 LOGGED = tuple(topic.message for topic in TOPICS if topic.logged)
 
 
@@ -134,7 +135,8 @@ class Recorder:
         lost = f"{take.lost} messages were lost on their way to the recorder" if take.lost else ""
         refused = f"{take.refused} messages were not ours and are not in the recording" if take.refused else ""
         about = NO_ABOUT if waited and not take.has_about else ""
-        return "; ".join(filter(None, (take.full, self._fault, self._refusal, lost, refused, about)))
+        changed = "" if take.changed_ns is None else CHANGED.format((take.changed_ns - take.began_ns) * 1e-9)
+        return "; ".join(filter(None, (take.full, self._fault, self._refusal, lost, refused, changed, about)))
 
     def _obey(self, envelope: bytes, at_ns: int) -> None:
         try:

@@ -1,6 +1,7 @@
 """What the recorder does when it is asked, told and left alone. No sockets: those are in test_recorder_crashes."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,6 +75,20 @@ def test_without_word_of_the_configuration_it_records_all_the_same_and_says_so(r
     told, note = state(recorder, T + 6000 * MS)
     assert told == "recording"
     assert "nothing tells the configuration" in note
+
+
+def test_settings_that_change_meanwhile_are_told(recorder, tmp_path):
+    recorder.start(tmp_path / "walk.mcap", False, at_ns=make.START_NS)
+    for _ in range(2):
+        recorder.take_in(envelope(about()), make.START_NS)
+    assert "settings changed" not in recorder.health(make.START_NS).note
+    other = replace(about(), config_yaml=about().config_yaml.replace("kind: kalman", "kind: none"))
+    recorder.take_in(envelope(other), make.START_NS + 12_300 * MS)
+    recorder.take_in(envelope(about()), make.START_NS + 20_000 * MS)
+    assert "settings changed after 12.3 s" in recorder.health(make.START_NS + 20_000 * MS).note
+    recorder.stop(make.START_NS + 20_000 * MS)
+    with SessionReader(tmp_path / "walk.mcap") as session:
+        assert session.config().fusion.smoothing.kind == "kalman"
 
 
 def test_a_second_request_is_refused_and_does_the_recording_no_harm(recorder):

@@ -15,15 +15,18 @@ from configs.load import load_config
 from configs.schema import Config
 from nodes.commands.live import demo_config
 from nodes.sessions.about import about_of, rig_of
+from nodes.system import steering as steering_module
+from nodes.system.own_folder import BEGINS, OwnFolder, sweep
 from nodes.system.process_table import Process
 from nodes.system.steering import Steering
 from nodes.system.supervisor import Supervisor
 from nodes.watching.monitor import Monitor
-from nodes.wire.messages import RecorderHealth
+from nodes.wire.messages import RecorderHealth, RecordRequest
 from nodes.wire.requests import SystemRequest
 from tests import messages as make
 
 LIVES = "import time; print('up', flush=True); time.sleep(600)"
+DIES = "import sys; sys.exit(1)"
 REFUSES = "import sys; print('the lifter does not fit', flush=True); sys.exit(2)"
 REQUEST: dict[str, Any] = {"captured_ns": 1, "published_ns": 0, "source": "viewer", "seq": 1}
 
@@ -109,6 +112,7 @@ def test_fusion_alone_starts_again_with_what_was_asked_and_nobody_calls_it_a_cra
     hub, fusion = room.supervisor.pid("hub"), room.supervisor.pid("fusion")
     assert room.ask(smoothing="one_euro", lift="off") == "fusion starts again with lifter off, smoothing one_euro"
     assert room.supervisor.states(set())["fusion"].state == "waiting"
+    assert room.steering.on_trial
     assert "ask again when it runs" in room.ask(lift="on")
     room.turn_until(lambda: room.supervisor.pid("fusion") not in (fusion, None))
     assert room.monitor.status(time.monotonic_ns()).fusion_state == "starting"
@@ -149,6 +153,16 @@ def test_what_cannot_be_is_refused_in_words_and_changes_nothing(opened, tmp_path
     room.monitor.feed(recorder, time.monotonic_ns())
     assert "a recording runs" in room.ask(smoothing="none")
     assert room.started == []
+
+
+def test_a_recording_that_is_only_asked_for_runs_already(opened):
+    room = opened()
+    room.turn_until(lambda: len(room.said) == 2)
+    asked_ns = time.monotonic_ns()
+    room.steering.note_recording(RecordRequest(**REQUEST, action="start"), asked_ns)
+    assert "a recording runs" in room.ask(smoothing="none")
+    room.steering.note_recording(RecordRequest(**REQUEST, action="start"), asked_ns - 3 * 10**9)
+    assert "starts again" in room.ask(smoothing="none"), "it was refused by the recorder: it would have told"
 
 
 def test_one_camera_without_calibration_cannot_do_without_the_lifter(opened):
@@ -196,6 +210,47 @@ def test_settings_that_fusion_refuses_are_taken_back(opened, fuses):
     else:
         assert "fusion" not in room.supervisor.restarts
         assert room.monitor.status(time.monotonic_ns()).fusion_state == "off"
+
+
+@pytest.mark.parametrize("fuses", [True, False])
+def test_settings_that_fusion_does_not_live_with_are_taken_back_too(opened, fuses):
+    room = opened(DIES) if fuses else opened(DIES, calibration=None, keypoints_only=True)
+    room.turn_until(lambda: len(room.said) == 1 + fuses)
+    room.ask(calibration="other.toml")
+    room.turn_until(lambda: "ends again and again" in room.steering.note)
+    assert not room.steering.on_trial
+    assert room.steering.config == room.config
+    if fuses:
+        room.turn_until(lambda: room.supervisor.states(set())["fusion"].state == "running")
+        assert "fusion starts again" in room.ask(smoothing="none"), "others can be asked for"
+    else:
+        room.turn_until(lambda: "fusion" not in room.supervisor.restarts)
+
+
+def test_a_fusion_that_never_speaks_is_not_waited_for_for_ever(opened, monkeypatch):
+    monkeypatch.setattr(steering_module, "LONGEST_TRIAL_NS", 300_000_000)
+    room = opened(calibration=None, keypoints_only=True)
+    room.turn_until(lambda: room.supervisor.pid("hub"))
+    room.ask(calibration="other.toml")
+    room.turn_until(lambda: "said nothing" in room.steering.note)
+    room.turn_until(lambda: "fusion" not in room.supervisor.restarts)
+
+
+def test_what_a_killed_run_has_left_goes_with_the_next_and_what_runs_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / f"{BEGINS}dead"
+    left.mkdir()
+    for name in ("run", "fusion-1.yaml"):
+        (left / name).write_text("")
+    (tmp_path / f"{BEGINS}foreign").mkdir()
+    runs = OwnFolder()
+    (runs.path() / "fusion-1.yaml").write_text("")
+    sweep(tmp_path)
+    assert not left.exists()
+    assert (runs.path() / "fusion-1.yaml").exists()
+    assert (tmp_path / f"{BEGINS}foreign").exists()
+    runs.remove()
+    assert [path.name for path in tmp_path.iterdir()] == [f"{BEGINS}foreign"]
 
 
 def test_passwords_of_cameras_do_not_get_into_the_file(opened):

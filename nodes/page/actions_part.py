@@ -42,9 +42,9 @@ class Actions:
     def show(self, seen: Seen, now_ns: int) -> None:
         seen.held = self._held
         change(self._hold, label="Go on with the picture" if self._held else "Hold the picture")
-        self._recording.show(seen, now_ns)
+        self._recording.show(seen)
         self._marking.show(seen)
-        self._settings.show(seen, now_ns)
+        self._settings.show(seen)
         self._over_all.write(_over_all(self._recording.counts, self._held))
 
 

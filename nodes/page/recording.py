@@ -1,6 +1,7 @@
 """Begin and end a recording from the page, and see what is recorded."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 from nodes.page import html
@@ -11,13 +12,15 @@ from nodes.page.written import Written, change
 from nodes.watching.verdict import counted
 from nodes.watching.words import LEVEL_RGB, Level
 from nodes.wire.messages import RecorderHealth, RecordRequest
+from nodes.wire.requests import SystemState
 
 DELAYS_S = {"at once": 0, "in 3 s": 3, "in 5 s": 5, "in 10 s": 10}
-FRESH_NS = 5_000_000_000  # the recorder speaks twice a second, and less often when the machine is overloaded
 NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{0,60}")
 WRONG_NAME = "A name has letters, digits, . - and _ only, 60 at most."
 NO_RECORDER = "Nobody here records: this system was started without a recorder, or it plays a recording."
 NO_SYSTEM = "There is no system now that could be recorded."
+WAITS = "Fusion is just starting with other settings: record when it runs."
+LOST = "Nothing was recorded: {} while the seconds were counted."
 RUNS = ("starting", "recording")
 BEGIN, END, CANCEL = "Record", "Stop recording", "Cancel"
 
@@ -29,6 +32,7 @@ class Recording:
         self._asks = page.asks
         self._countdown = Countdown()
         self._runs = False
+        self._lost = ""  # why the last countdown led to nothing
         gui = page.server.gui
         self._folder = gui.add_folder("Record")
         with self._folder:
@@ -46,30 +50,41 @@ class Recording:
 
     def _click(self) -> None:
         """On a thread of the server's."""
+        self._lost = ""
         if self._countdown.cancel():
             return
+        name, video = self._name.value.strip(), self._video.value
         if self._runs:
             self._asks.put(RecordRequest, action="stop")
-        elif NAME.fullmatch(self._name.value.strip()):
-            self._countdown.begin(DELAYS_S[self._delay.value], self._begin)
+        elif NAME.fullmatch(name):
+            begin = partial(self._asks.put, RecordRequest, action="start", name=name, video=video)
+            self._countdown.begin(DELAYS_S[self._delay.value], begin)
 
-    def _begin(self) -> None:
-        self._asks.put(RecordRequest, action="start", name=self._name.value.strip(), video=self._video.value)
-
-    def show(self, seen: Seen, now_ns: int) -> None:
+    def show(self, seen: Seen) -> None:
         """Bring it up to date."""
         recorder = seen.recorder
-        heard = recorder is not None and now_ns - seen.arrived_ns.get((RecorderHealth, recorder.source), 0) < FRESH_NS
+        speaks = seen.judged is not None and seen.judged.heard is True
+        heard = recorder is not None and speaks
         self._runs = heard and recorder is not None and recorder.state in RUNS
+        waits = _fusion_is_on_trial(seen.system)
+        if (waits or not heard) and self._countdown.cancel():
+            self._lost = LOST.format("fusion began anew" if heard else "the system went away")
         name_is_wrong = NAME.fullmatch(self._name.value.strip()) is None
         for control in (self._name, self._delay, self._video):
-            change(control, disabled=self._runs or not heard, visible=heard)
+            change(control, disabled=self._runs or not heard or bool(self.counts), visible=heard)
         label = CANCEL if self.counts else END if self._runs else BEGIN
-        change(self._button, label=label, disabled=not heard or (name_is_wrong and not self._runs), visible=heard)
+        cannot = not self._runs and (name_is_wrong or waits)
+        change(self._button, label=label, disabled=not heard or cannot, visible=heard)
         wrong = [html.line(Level.WARN, WRONG_NAME)] if name_is_wrong and not self._runs else []
-        nobody = NO_RECORDER if seen.judged is not None and seen.judged.heard else NO_SYSTEM
-        told = _told(recorder) if heard and recorder is not None else [html.dim(nobody)]
+        wrong += [html.line(Level.CALM, WAITS)] if waits and heard and not self._runs else []
+        wrong += [html.line(Level.WARN, self._lost)] if self._lost else []
+        told = _told(recorder) if heard and recorder is not None else [html.dim(NO_RECORDER if speaks else NO_SYSTEM)]
         self._state.write(html.block(*told, *wrong))
+
+
+def _fusion_is_on_trial(system: SystemState | None) -> bool:
+    """Whether it is starting with settings that may be taken back: a recording is made with one setting throughout."""
+    return system is not None and "fusion" in system.processes and system.processes["fusion"].state == "waiting"
 
 
 def _told(recorder: RecorderHealth) -> list[str]:

@@ -6,11 +6,10 @@ from nodes.page.recording import RUNS
 from nodes.page.seen import Seen
 from nodes.page.written import Written, change
 from nodes.watching.words import Level
-from nodes.wire.requests import SystemRequest, SystemState
+from nodes.wire.requests import SystemRequest
 
 LIFTS = {"on": True, "off": False}
 SMOOTHINGS = {"kalman": "kalman (default)", "one_euro": "one euro", "none": "none"}
-FRESH_NS = 3_000_000_000  # whoever runs the system speaks twice a second
 NOBODY = "Nobody here changes settings: the system was not started by run_system.py."
 NO_FUSION = "Nothing is fused here, so there is nothing to set."
 RECORDS = "Not while a recording runs: it would be made half with one setting, half with another."
@@ -45,10 +44,9 @@ class Settings:
         if (lift, smoothing) != self._in_force:
             self._asks.put(SystemRequest, lift=lift, smoothing=smoothing)
 
-    def show(self, seen: Seen, now_ns: int) -> None:
+    def show(self, seen: Seen) -> None:
         """Bring it up to date; the controls follow what is in force when that changes."""
         system = seen.system
-        heard = system is not None and now_ns - seen.arrived_ns.get((SystemState, system.source), 0) < FRESH_NS
         records = seen.recorder is not None and seen.recorder.state in RUNS
         if system is not None and system.smoothing in SMOOTHINGS:
             in_force = ("on" if system.lift else "off", system.smoothing)
@@ -56,7 +54,7 @@ class Settings:
                 self._in_force = in_force
                 change(self._lift, value=in_force[0])
                 change(self._smoothing, value=SMOOTHINGS[in_force[1]])
-        why_not = NOBODY if not heard else NO_FUSION if system and not system.fuses else RECORDS if records else ""
+        why_not = NOBODY if system is None else NO_FUSION if not system.fuses else RECORDS if records else ""
         change(self._button, disabled=bool(why_not) or self._wanted() == self._in_force)
         note = [html.line(Level.CALM, system.note)] if system is not None and system.note else []
         self._state.write(html.block(html.dim(why_not or STARTS_AGAIN), *note))

@@ -10,6 +10,11 @@ except ImportError:  # Windows, where an open file cannot be written to by other
     fcntl = None
 
 
+def can_be_claimed() -> bool:
+    """Whether a claim tells anything here."""
+    return fcntl is not None
+
+
 def is_ours_alone(file: io.FileIO) -> bool:
     """Claim a file for as long as it is open; False when another process has."""
     if fcntl is None:

@@ -32,6 +32,7 @@ class Take:
     """A recording. full: why it could not go on, "" while it goes on; what was written until then is whole.
 
     lost: messages that should have come, by the gaps in their seq. refused: what was not of ours, and is not in it.
+    changed_ns: when other settings than those that it explains itself with were first told; None: never.
     """
 
     def __init__(self, path: Path, began_ns: int) -> None:
@@ -41,7 +42,8 @@ class Take:
         self.full = ""
         self.lost = 0
         self.refused = 0
-        self.has_about = False
+        self.changed_ns: int | None = None
+        self._settings: tuple[str, str] | None = None  # of the first word about itself
         self._writer = SessionWriter(path)
         self._seq: dict[str, int] = {}
         self._topics: dict[bytes, tuple[str, str]] = {}
@@ -55,12 +57,19 @@ class Take:
     def bytes_written(self) -> int:
         return self._writer.bytes_written
 
+    @property
+    def has_about(self) -> bool:
+        return self._settings is not None
+
     def explain(self, about: About, at_ns: int) -> None:
         """Attach what the recording says about itself; the first word of it counts."""
+        settings = (about.config_yaml, about.rig_text)
+        if self.has_about and settings != self._settings and self.changed_ns is None:
+            self.changed_ns = at_ns
         if not self.has_about and not self.full:
             try:
                 self._writer.write_about(about, at_ns)
-                self.has_about = True
+                self._settings = settings
             except OSError as error:
                 self._give_up(error)
 

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -14,8 +15,8 @@ from nodes.system.steering import Steering
 from nodes.system.supervisor import Supervisor
 from nodes.watching.monitor import FUSION, RECORDER, Monitor
 from nodes.wire.bus import Publisher, Subscription, every
-from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth
-from nodes.wire.requests import PlayState, SystemRequest
+from nodes.wire.messages import CameraHealth, FusionHealth, Message, Pose3D, RecorderHealth, RecordRequest
+from nodes.wire.requests import PlayState, ProcessState, SystemRequest
 
 TURN_S = 0.05
 SESSION_LEAD_NS = 500_000_000  # time for the word to reach every camera before the first frame is due
@@ -24,7 +25,7 @@ LONGEST_PREPARATION_NS = 30_000_000_000  # a camera that is not ready by then jo
 LONGEST_WAIT_FOR_FUSION_NS = 180_000_000_000  # nothing comes without it, and its first run compiles for a minute
 QUIET_END_NS = 2_000_000_000  # no pose for so long after the last camera ended: that was the last
 MOST_PER_TURN = 1000  # messages; a flood must not keep us from watching
-HEARD = (Pose3D, CameraHealth, FusionHealth, RecorderHealth, PlayState, SystemRequest)
+HEARD = (Pose3D, CameraHealth, FusionHealth, RecorderHealth, RecordRequest, PlayState, SystemRequest)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 REPLAY = "replay"
 HUB = "hub"  # the row that everybody speaks through; without it and fusion nothing goes on
@@ -130,8 +131,7 @@ class LiveRun:
                 self._begin_session(now_ns)
             announcer.say_about(now_ns)
             announcer.say_session(self._monitor.session_start_ns, now_ns)
-            speakers = {*self._monitor.cameras, FUSION, RECORDER}
-            announcer.say_state(supervisor.states(restarting & speakers), self._monitor.session_start_ns, now_ns)
+            announcer.say_state(self._states(supervisor, restarting), self._monitor.session_start_ns, now_ns)
             screen.show(self._monitor.status(now_ns, restarting), self.seconds)
             if self._finished(supervisor, now_ns):
                 return
@@ -144,7 +144,16 @@ class LiveRun:
                 return
             if isinstance(message, SystemRequest):
                 self._steering.ask(message)
+            elif isinstance(message, RecordRequest):
+                self._steering.note_recording(message, time.monotonic_ns())
             self._monitor.feed(message, time.monotonic_ns())
+
+    def _states(self, supervisor: Supervisor, restarting: set[str]) -> dict[str, ProcessState]:
+        """Of every process. Fusion is waited for until it runs with the settings that were asked for last."""
+        states = supervisor.states(restarting & {*self._monitor.cameras, FUSION, RECORDER})
+        if self._steering.on_trial and FUSION in states:
+            states[FUSION] = replace(states[FUSION], state="waiting")
+        return states
 
     def _waits_for_recorder(self, waited_ns: int, screen: KeptLines) -> bool:
         """Whether the cameras are held back, so that the recording has all that fusion is told."""

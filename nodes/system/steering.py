@@ -1,6 +1,6 @@
 """Other settings for fusion while the system runs: checked, written to a file of their own, and tried.
 
-Cameras, recorder and page go on meanwhile. Settings that fusion refuses are taken back.
+Cameras, recorder and page go on meanwhile. Settings that fusion refuses, or does not live with, are taken back.
 """
 
 import os
@@ -16,12 +16,17 @@ from calibration.errors import CalibrationError
 from configs.load import explain
 from configs.schema import Config
 from nodes.sessions.about import about_of, config_text
+from nodes.system.own_folder import OwnFolder, sweep
 from nodes.system.prepare import check_calibration
 from nodes.system.process_table import Process
 from nodes.system.supervisor import Supervisor
 from nodes.watching.monitor import FUSION, Monitor
-from nodes.wire.messages import About
+from nodes.wire.messages import About, RecordRequest
 from nodes.wire.requests import SystemRequest
+
+RECORDS_SOON_NS = 2_000_000_000  # the recorder speaks twice a second
+MOST_ENDS = 2  # of fusion's: the first one may be an accident
+LONGEST_TRIAL_NS = 180_000_000_000  # where nothing can be kept, fusion compiles for a minute at every start
 
 
 class SettingsError(ValueError):
@@ -51,19 +56,21 @@ class Steering:
         self._before: Settings | None = None  # while the ones of now are on trial
         self._asked: SystemRequest | None = None
         self._asked_ns = 0
+        self._restarts = 0  # of fusion, until then
         self._speaks_anew = True
+        self._record_asked_ns: int | None = None
         self._config_path = config_path
         self._fusion_with = fusion_with
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = OwnFolder()
         self._files = 0
         self.note = ""
 
     def __enter__(self) -> "Steering":
+        sweep(Path(tempfile.gettempdir()))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._folder is not None:
-            self._folder.cleanup()
+        self._folder.remove()
 
     @property
     def config(self) -> Config:
@@ -83,9 +90,18 @@ class Steering:
         """Path of the file in force, its name where it is in a recording; "" without one."""
         return self.about.rig_name if self._fusion_with is None else str(self.config.calibration or "")
 
+    @property
+    def on_trial(self) -> bool:
+        """Whether fusion has not said yet that it runs with the settings of now, which may be taken back."""
+        return self._before is not None
+
     def ask(self, request: SystemRequest) -> None:
         """What somebody wants; seen to at the next turn."""
         self._asked = request
+
+    def note_recording(self, request: RecordRequest, now_ns: int) -> None:
+        """The recorder is asked for something, and has not spoken of it yet. now_ns: monotonic."""
+        self._record_asked_ns = now_ns if request.action == "start" else None
 
     def turn(self, supervisor: Supervisor, monitor: Monitor, now_ns: int) -> None:
         """See to what was asked, and to what became of it. now_ns: monotonic."""
@@ -96,12 +112,12 @@ class Steering:
             except SettingsError as error:
                 self.note = str(error)
         if self._before is not None:
-            self._follow(self._before, supervisor, monitor)
+            self._follow(self._before, supervisor, monitor, now_ns)
 
     def _change(self, asked: SystemRequest, supervisor: Supervisor, monitor: Monitor, now_ns: int) -> None:
         if self._before is not None:
             raise SettingsError("not changed: fusion is just starting with other settings; ask again when it runs")
-        if monitor.recorder is not None and monitor.recorder.state in ("starting", "recording"):
+        if self._records(monitor, now_ns):
             raise SettingsError("not changed: a recording runs, and is made with one setting throughout; stop it first")
         config = self._changed(asked)
         if config == self.config and not asked.calibration:  # a file of the same name may hold another calibration
@@ -111,8 +127,13 @@ class Steering:
         assert self._now.fusion is not None
         supervisor.replace(self._now.fusion)
         self._asked_ns, self._speaks_anew = now_ns, False
+        self._restarts = supervisor.restarts.get(FUSION, 0)
         again = "" if self._before.config.keypoints_only else "again "
         self.note = f"fusion starts {again}with {self._told(asked)}"
+
+    def _records(self, monitor: Monitor, now_ns: int) -> bool:
+        asked = self._record_asked_ns is not None and now_ns - self._record_asked_ns < RECORDS_SOON_NS
+        return asked or (monitor.recorder is not None and monitor.recorder.state in ("starting", "recording"))
 
     def _changed(self, asked: SystemRequest) -> Config:
         """The configuration that is asked for. Raises SettingsError."""
@@ -157,15 +178,16 @@ class Steering:
         return Settings(config, about, self._fusion_with(self._written(text)))
 
     def _written(self, text: str) -> Path:
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="livepose3d-")
         self._files += 1
-        path = Path(self._folder.name) / f"fusion-{self._files}.yaml"
+        path = self._folder.path() / f"fusion-{self._files}.yaml"
         path.write_text(text, encoding="utf-8")
         return path
 
-    def _follow(self, before: Settings, supervisor: Supervisor, monitor: Monitor) -> None:
-        """Whether fusion runs with the new settings, or refuses them."""
+    def _follow(self, before: Settings, supervisor: Supervisor, monitor: Monitor, now_ns: int) -> None:
+        """Whether fusion runs with the new settings, or not."""
+        if now_ns - self._asked_ns > LONGEST_TRIAL_NS:
+            self._take_back(before, supervisor, monitor, f"fusion said nothing for {LONGEST_TRIAL_NS // 10**9} s with")
+            return
         started_ns = supervisor.started_ns(FUSION)
         if started_ns is None or started_ns < self._asked_ns:
             return
@@ -173,18 +195,21 @@ class Steering:
             monitor.expect_fusion()
             self._speaks_anew = True
         if FUSION in supervisor.refused:
-            self._take_back(before, supervisor, monitor)
+            self._take_back(before, supervisor, monitor, "fusion refused, for the reason it told,")
+        elif supervisor.restarts[FUSION] - self._restarts >= MOST_ENDS:
+            self._take_back(before, supervisor, monitor, "fusion ends again and again with")
         elif monitor.last_heard_ns.get(FUSION, 0) > started_ns:
             self.note = "fusion runs with the new settings" + self._how_to_keep(before)
             self._before = None
 
-    def _take_back(self, before: Settings, supervisor: Supervisor, monitor: Monitor) -> None:
+    def _take_back(self, before: Settings, supervisor: Supervisor, monitor: Monitor, why: str) -> None:
+        """why: what fusion did with them, in words that they end."""
         self._before, self._now = None, before
-        self.note = "fusion refused the new settings, for the reason it told; it goes on with those from before"
+        self.note = f"{why} the new settings; it goes on with those from before"
         if before.config.keypoints_only:
             supervisor.dismiss(FUSION)
             monitor.expect_fusion(False)
-            self.note = "fusion refused the calibration, for the reason it told; nothing is fused, as before"
+            self.note = f"{why} the calibration; nothing is fused, as before"
         elif self._fusion_with is not None:
             supervisor.replace(before.fusion or self._fusion_with(self._config_path))
 

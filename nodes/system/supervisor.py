@@ -35,6 +35,7 @@ class _Entry:
     stepped_back: bool = False
     successor: Process | None = None  # what takes its place as soon as it has ended
     end_asked_ns: int = 0
+    dismissed: bool = False
 
 
 class Supervisor:
@@ -102,11 +103,14 @@ class Supervisor:
 
         listeners_only: the others are not started for the first time yet.
         """
-        for name, entry in self._entries.items():
+        for name, entry in tuple(self._entries.items()):
             if listeners_only and not entry.child.process.listens and entry.state.started_ns is None:
                 continue
             entry.state = replace(entry.state, work_done=name in work_done)
             self._notice(name, entry, now_ns)
+            if entry.dismissed and not entry.state.alive:
+                del self._entries[name]
+                continue
             if entry.successor is not None and not self._make_way(entry, entry.successor, now_ns):
                 continue
             action = next_action(entry.state, now_ns)
@@ -126,12 +130,15 @@ class Supervisor:
         if entry is None:
             self._entries[process.name] = _Entry(Child(process), ProcessState(wanted=process.wanted))
         else:
-            entry.successor, entry.end_asked_ns = process, 0
+            entry.successor, entry.end_asked_ns, entry.dismissed = process, 0, False
 
     def dismiss(self, name: str) -> None:
-        """Forget a process that has ended."""
+        """Forget a process, as soon as it has ended; one that lives is asked to."""
         if self.pid(name) is None:
             self._entries.pop(name, None)
+        else:
+            entry = self._entries[name]
+            entry.state, entry.successor, entry.dismissed = replace(entry.state, wanted=False), None, True
 
     def _make_way(self, entry: _Entry, successor: Process, now_ns: int) -> bool:
         """Whether the former process is gone, and its successor stands in its place."""
