@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 from nodes.page.address import check_address, told_address
 from nodes.page.asks import Asks
@@ -30,7 +31,7 @@ MOST_FAILURES = 20  # told on stderr
 
 
 class Viewer:
-    """The loop between the bus and the page. A part that fails is told of once, and the others go on.
+    """The loop between the bus and the page. What fails is told of once, and the rest goes on.
 
     at_once: what is changed within it reaches browsers together, which also costs less.
     """
@@ -46,8 +47,8 @@ class Viewer:
     ) -> None:
         self._seen = seen
         self._parts = parts
-        self._due_ns = dict.fromkeys(range(len(parts)), 0)
-        self._failing: dict[int, str] = {}  # by part, until it works again
+        self._due_ns = [0] * len(parts)
+        self._failing: dict[str, str] = {}  # what, until it works again
         self._told: set[str] = set()
         self._asks = asks
         self._inbox = inbox
@@ -61,30 +62,34 @@ class Viewer:
             raw = self._inbox.receive_bytes(0)
             if raw is None:
                 break
-            self._seen.hear(raw, now_ns)
-        self._reporter.turn(self._seen, now_ns, wall_ns)
+            self._try("Seen", partial(self._seen.hear, raw, now_ns))
+        self._seen.expire(now_ns)
+        self._try("Reporter", partial(self._reporter.turn, self._seen, now_ns, wall_ns))
         for ask in self._asks.drain(wall_ns):
             self._publisher.send(ask)
         if watched:
             with self._at_once():
                 self._show(now_ns)
+        self._seen.part_trouble = next(iter(self._failing.values()), "")
 
     def _show(self, now_ns: int) -> None:
         for index, part in enumerate(self._parts):
-            if now_ns < self._due_ns[index]:
-                continue
-            self._due_ns[index] = now_ns + round(part.every_s * 1e9)
-            try:
-                part.show(self._seen, now_ns)
-                self._failing.pop(index, None)
-            except Exception as error:  # one part that fails must not take the others with it
-                self._tell(index, error)
+            if now_ns >= self._due_ns[index]:
+                self._due_ns[index] = now_ns + round(part.every_s * 1e9)
+                self._try(type(part).__name__, partial(part.show, self._seen, now_ns))
 
-        self._seen.part_trouble = next(iter(self._failing.values()), "")
+    def _try(self, what: str, does: Callable[[], None]) -> None:
+        """One that fails must not take the others with it, nor end the page for what somebody says on the bus."""
+        try:
+            does()
+        except Exception as error:
+            self._tell(what, error)
+        else:
+            self._failing.pop(what, None)
 
-    def _tell(self, index: int, error: Exception) -> None:
-        words = f"{type(self._parts[index]).__name__}: {type(error).__name__}: {error}"
-        self._failing[index] = f"a part of this page failed, the rest goes on: {words}"
+    def _tell(self, what: str, error: Exception) -> None:
+        words = f"{what}: {type(error).__name__}: {error}"
+        self._failing[what] = f"a part of this page failed, the rest goes on: {words}"
         if words not in self._told and len(self._told) < MOST_FAILURES:
             self._told.add(words)
             print(f"viewer: {words}\n{traceback.format_exc()}", file=sys.stderr, flush=True)

@@ -23,7 +23,7 @@ from nodes.page.seen import Seen
 from nodes.page.status_part import Status
 from nodes.page.timing_part import Timing
 from nodes.sessions.about import about_of
-from nodes.wire.messages import About, Message, Origin, RecordRequest
+from nodes.wire.messages import About, FusionHealth, Message, Origin, RecordRequest
 from nodes.wire.requests import Mark, ProcessState, SystemRequest
 from tests import messages as make
 from tests.hub import free_ports
@@ -67,6 +67,7 @@ class Panels:
         for message in messages:
             self.seen.feed(message, self.now_ns)
         self.now_ns += round(after_s * S)
+        self.seen.expire(self.now_ns)
         self.reporter.turn(self.seen, self.now_ns, time.time_ns())
         for part in self.parts:
             part.show(self.seen, self.now_ns)
@@ -149,7 +150,8 @@ def test_all_is_well(panels):
     assert "Person 1 32 of 33 joints" in words
     assert "seen by two cameras or more 33" in words
     assert "Lifter: ONNX Runtime CPU" in words
-    assert "Nothing faster, because: no GPU" in words
+    assert "nothing faster, because: no GPU" in panels.markup()
+    assert "nothing faster" not in words  # a hint, no error
     assert "24.5 / 25" in words
     assert "31" in words  # ms of the detector
     assert "2.5" in words  # px off
@@ -362,6 +364,30 @@ def test_a_clock_that_is_off_tells_no_latency(panels):
 def test_an_about_that_cannot_be_read_is_said(panels):
     words = panels.hear(make.about(config_yaml="cameras: [1]"))
     assert "What the system says about itself cannot be read" in words
+
+
+def test_record_is_seen_without_scrolling_so_what_happened_is_short(panels):
+    panels.hear(*all_well())
+    for index in range(6):
+        panels.hear(*all_well()[1:], Mark(**make.stamps("somebody"), text=f"number {index}"))
+    newest = next(made.content for _, made in panels.made if "What happened" in getattr(made, "content", ""))
+    assert newest.count("number") == 3
+    assert "number 5" in newest
+
+
+def test_a_lifter_is_told_of_without_fusion_s_word(panels):
+    heard = [message for message in all_well() if not isinstance(message, FusionHealth)]
+    assert "Lifter: ONNX Runtime CPU" in panels.hear(*heard)
+    assert isinstance(heard[0], About)
+    told = panels.hear(replace(heard[0], facts_json="[1]"), *heard[1:])
+    assert "Lifter" not in told.replace("Lifter and smoothing", "")
+
+
+def test_nothing_of_a_recording_stays_when_the_next_system_is_another(panels):
+    panels.hear(*all_well(), make.recorder_health(state="recording"))
+    assert "Kept in the recording" in panels.words()
+    panels.hear(after_s=20.0)
+    assert "Kept in the recording" not in panels.hear(*all_well())
 
 
 def test_messages_of_another_version_are_said(panels):

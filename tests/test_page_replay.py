@@ -145,6 +145,7 @@ class Tab:
         self.now_ns += round(after_s * S)
         for message in messages:
             self.seen.feed(message, self.now_ns)
+        self.seen.expire(self.now_ns)
         self.part.show(self.seen, self.now_ns)
 
     def asked(self) -> list[tuple[str, float]]:
@@ -199,7 +200,7 @@ def test_without_a_recording_the_tab_says_how_to_see_one(tab):
     assert tab.elements(viser.GuiSliderHandle) == []
     tab.hear(playing())
     assert "walk.mcap: playing, 0:02 of 0:20" in tab.words()
-    tab.hear(after_s=4.0)
+    tab.hear(after_s=6.0)
     assert "The player has ended" in tab.words()
     assert tab.elements(viser.GuiSliderHandle) == []
     tab.hear(playing(playing=False, position_s=20.0))
@@ -249,6 +250,22 @@ def test_what_buttons_ask_for(tab):
     assert tab.asked() == [("pause", pytest.approx(math.nan, nan_ok=True)), ("seek", 7.25), ("seek", 9.0)]
     tab.press("Play")
     assert [action for action, _ in tab.asked()] == ["play"]
+
+
+def test_a_mark_that_is_clicked_counts_more_than_the_slider_before(tab):
+    tab.hear(playing(marks=(PlayMark(at_s=7.25, text="jumps"),)))
+    tab.slide(12.0)
+    tab.press("7.2 s  jumps")
+    tab.hear(playing(marks=(PlayMark(at_s=7.25, text="jumps"),)), after_s=1.0)
+    assert tab.asked() == [("seek", 7.25)]
+
+
+def test_pictures_of_a_recording_are_said_to_be_its_own(tab):
+    tab.hear(playing())
+    assert "pictures" not in tab.words()
+    tab.seen.previews["left"] = make.preview("left")
+    tab.hear(playing())
+    assert "pictures are those that the recording holds" in tab.words()
 
 
 def test_words_from_outside_stay_words(tab):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,21 +13,22 @@ from benchmarks.acting_people import Cast
 from calibration.rig import CameraRig
 from calibration.synthetic import ring_rig
 from lifter.skeleton import MEDIAPIPE33, SKELETONS
+from nodes.drawing.jpeg import decoded
 from nodes.drawing.overlay import draw_people, scaled
 from nodes.page.asks import Asks
 from nodes.page.bodies import DIM, JOINT_RADIUS_M, Drawn, drawn, middle, placed, plan_of
-from nodes.drawing.jpeg import decoded
 from nodes.page.camera_pictures import picture_of
 from nodes.page.eye_picture import straightening
 from nodes.page.newest_keypoints import NewestKeypoints
 from nodes.page.opening import open_page
 from nodes.page.part import Page
-from nodes.page.people_part import PeopleInRoom, fresh
+from nodes.page.people_part import PeopleInRoom
 from nodes.page.rig_part import RigInRoom, why_flat
 from nodes.page.room import floor_of, focus_of, fov_of, frustum_of, overview, through, wxyz_of
 from nodes.page.seen import Seen
 from nodes.page.shapes import Mesh, along, ball, bone
 from nodes.page.trails import LAST_S, Trails
+from nodes.page.views import Views
 from nodes.watching.words import BESIDE_RGB, Rgb
 from nodes.wire.messages import Origin, Pose3D, Preview
 from nodes.wire.topics import envelope
@@ -170,6 +172,20 @@ def test_cameras_of_a_ring_look_at_its_middle() -> None:
     assert floor_of(rig).size_m >= 8
 
 
+@pytest.mark.parametrize("aspect", [0.5, 0.8, 1.2, 2.0])
+@pytest.mark.parametrize(("count", "radius_m", "height_m"), [(2, 3.0, 2.2), (4, 4.0, 2.5), (16, 6.0, 3.0)])
+def test_cameras_stand_so_far_from_the_edge_that_their_names_fit(count, radius_m, height_m, aspect) -> None:
+    rig = ring_rig(count, radius_m, height_m, (1280, 720), 800.0)
+    eye = overview(rig, aspect)
+    ahead = eye.look_at_m - eye.position_m
+    ahead /= np.linalg.norm(ahead)
+    right = np.cross(ahead, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    for camera in rig.cameras:
+        way = camera.T_world_cam[:3, 3] - eye.position_m
+        assert abs(way @ right) / (way @ ahead) < 0.85 * np.tan(eye.fov_rad / 2) * aspect
+
+
 @pytest.mark.parametrize("count", [1, 2, 16])
 def test_any_rig_has_a_view(count: int) -> None:
     rig = ring_rig(max(count, 2), 3.0, 2.0, (640, 480), 500.0)
@@ -261,16 +277,21 @@ def test_keypoints_are_decoded_when_somebody_looks() -> None:
 
 
 def test_poses_that_stopped_are_shown_only_while_they_are_meant_to_stand() -> None:
+    def at(second: float) -> bool:
+        seen.expire(round(second * SECOND_NS))
+        return seen.pose is not None
+
     seen = Seen()
     seen.feed(sample.pose(), 0)
-    assert fresh(seen, seen.pose, "fusion", SECOND_NS // 2) is seen.pose
-    assert fresh(seen, seen.pose, "fusion", 2 * SECOND_NS) is None
+    assert at(0.5)
+    assert not at(2)
+    seen.feed(sample.pose(), 3 * SECOND_NS)
     seen.held = True
-    assert fresh(seen, seen.pose, "fusion", 2 * SECOND_NS) is seen.pose
+    assert at(10)
     seen.held = False
-    seen.feed(sample.play_state(playing=False), 2 * SECOND_NS)
-    assert fresh(seen, seen.pose, "fusion", 2 * SECOND_NS) is seen.pose
-    assert fresh(seen, seen.pose, "fusion", 9 * SECOND_NS) is None  # the player has gone, too
+    seen.feed(sample.play_state(playing=False), 10 * SECOND_NS)
+    assert at(11)
+    assert not at(17)  # the player has gone, too
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +325,7 @@ def test_cameras_without_calibration_hang_on_the_wall_and_say_why(page: Page) ->
         assert page.server.scene.get_handle_by_name(f"/cameras/{name}") is None
     assert "keypoints-only" in why_flat(seen)
     assert "Calibrate" in why_flat(seen)
-    assert "one camera" in why_flat(acting(Cast(1, 1), calibrated=False))
+    assert "One camera" in why_flat(acting(Cast(1, 1), calibrated=False))
 
 
 def test_rooms_follow_the_configuration(page: Page) -> None:
@@ -333,6 +354,38 @@ def test_people_are_drawn_again_with_another_skeleton_and_count(page: Page) -> N
     balls = page.server.scene.get_handle_by_name("/people/joints")
     assert balls is not None
     assert not balls.visible
+
+
+class Browser:
+    """As far as a view knows of it."""
+
+    def __init__(self, page: Page, aspect: float) -> None:
+        self.gui, self.scene, self.atomic = page.server.gui, page.server.scene, page.server.atomic
+        self.camera = SimpleNamespace(
+            aspect=aspect, position=np.zeros(3), look_at=np.ones(3), fov=1.0, near=0.01, up_direction=np.eye(3)[2]
+        )
+
+
+def test_a_browser_that_fails_does_not_stop_the_views_of_others(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, sane, odd = Browser(page, 1.0), Browser(page, 1.5), Browser(page, float("nan"))
+    del broken.camera.position
+    monkeypatch.setattr(page.server, "get_clients", lambda: {0: broken, 1: sane, 2: odd})
+    with pytest.raises(AttributeError):
+        Views(page).show(acting(Cast(1, 4)), 0)
+    for browser in (sane, odd):
+        assert np.linalg.norm(browser.camera.position) > 3
+        assert np.isfinite(browser.camera.position).all()
+
+
+def test_the_room_is_framed_anew_when_a_picture_gets_another_shape(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser = Browser(page, 1.8)
+    monkeypatch.setattr(page.server, "get_clients", lambda: {0: browser})
+    seen, views = acting(Cast(1, 4)), Views(page)
+    views.show(seen, 0)
+    before = browser.camera.position
+    browser.camera.aspect = 0.9
+    views.show(seen, SECOND_NS)
+    assert np.linalg.norm(browser.camera.position) > np.linalg.norm(before)
 
 
 def test_picture_of_a_camera_is_grey_when_old_and_nothing_when_broken() -> None:

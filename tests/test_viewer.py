@@ -6,11 +6,14 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from benchmarks.acting_people import SIZE_WH, Cast
 from nodes.page.asks import Asks
+from nodes.page.opening import open_page
 from nodes.page.seen import Seen
 from nodes.viewer import Viewer, main
 from nodes.wire.bus import Publisher, every
@@ -24,6 +27,7 @@ from tests.page_seen import acting
 
 __all__ = ["hub"]
 
+S = 1_000_000_000
 KINDS = [kind for kind in BY_MESSAGE if kind in Seen.KINDS]
 
 
@@ -92,6 +96,132 @@ def test_a_part_that_fails_is_told_of_once_and_the_others_go_on(hub: Hub, capsys
     assert capsys.readouterr().err.count("Traceback") == 1
     bus.turn()
     assert bus.seen.trouble == ""
+
+
+def test_what_fails_on_the_way_in_ends_nothing_and_is_forgotten(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watching = Watching()
+    bus = Bus(hub, watching)
+    taken: list[Message] = []
+
+    def feed(message: Message, now_ns: int) -> None:
+        taken.append(message)
+        if isinstance(message, Mark):
+            raise ZeroDivisionError("a message of a kind that nobody thought of")
+
+    monkeypatch.setattr(bus.seen, "feed", feed)
+    bus.others.send(Mark(**sample.stamps("somebody"), text="jump"))
+    bus.turn_until(lambda: bool(taken))
+    assert "Seen: ZeroDivisionError" in bus.seen.trouble
+    assert watching.shown
+    bus.others.send(sample.pose())
+    bus.turn_until(lambda: len(taken) == 2)
+    assert bus.seen.trouble == ""
+    assert capsys.readouterr().err.count("Traceback") == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"config_yaml": "[" * 3000},
+        {"config_yaml": "{a: 2001-99-99}"},
+        {"config_yaml": "a: &a [x, x]\nb: [*a, *a]"},
+        {"rig_name": "rig.toml", "rig_text": "a = " + "[" * 20_000},
+    ],
+    ids=["lists without end", "a day that is none", "a short text for an endless one", "a calibration without end"],
+)
+def test_an_about_that_cannot_be_read_is_a_trouble(changes: dict[str, Any]) -> None:
+    seen = Seen()
+    seen.feed(sample.about(**changes), 0)
+    assert seen.trouble.startswith("what the system says about itself cannot be read")
+    told = acting(Cast(1, 1)).about
+    assert told is not None
+    seen.feed(told, 1)
+    assert seen.trouble == ""
+
+
+def test_other_settings_leave_the_room_and_its_figures_as_they_are() -> None:
+    seen = acting(Cast(1, 2))
+    about, monitor, previews = seen.about, seen.monitor, dict(seen.previews)
+    assert about is not None
+    changed = seen.changed
+    other = replace(about, config_yaml=about.config_yaml.replace("lift: true", "lift: false"))
+    assert other.config_yaml != about.config_yaml
+    seen.feed(replace(other, facts_json='{"lifter": "off"}'), 1)
+    assert seen.config is not None
+    assert not seen.config.fusion.lift
+    assert seen.facts == {"lifter": "off"}
+    assert (seen.changed, seen.monitor, seen.previews) == (changed, monitor, previews)
+    less = acting(Cast(1, 1)).about
+    assert less is not None
+    seen.feed(less, 2)
+    assert seen.changed == changed + 1
+    assert seen.monitor is not monitor
+    assert not seen.previews
+
+
+@pytest.mark.parametrize("facts_json", ["[1]", "3", "{", "[" * 30_000, '{"skeleton": {"bones": [[0, 1e999]]}}'])
+def test_facts_that_are_none_are_no_facts(facts_json: str) -> None:
+    seen = acting(Cast(1, 1))
+    assert seen.about is not None
+    seen.feed(replace(seen.about, facts_json=facts_json), 1)
+    assert isinstance(seen.facts, dict)
+    assert seen.skeleton is None
+    assert seen.trouble == ""
+
+
+STATES = {
+    "play": sample.play_state,
+    "recorder": sample.recorder_health,
+    "system": sample.system_state,
+    "calibration": sample.calibration_state,
+    "fusion": sample.fusion_health,
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_what_somebody_said_of_itself_is_forgotten_when_they_are_gone(name: str) -> None:
+    seen = Seen()
+    said = STATES[name]()
+    seen.feed(said, 0)
+    seen.expire(1 * S)
+    assert getattr(seen, name) is said
+    for second in range(2, 20):
+        seen.feed(sample.pose(), second * S)
+        seen.expire(second * S)
+    assert getattr(seen, name) is None
+    assert seen.spoke(type(said))
+    seen.feed(said, 20 * S)
+    seen.expire(22 * S)
+    assert getattr(seen, name) is said
+    seen.feed(sample.pose(), 24 * S)  # after a silence: another run
+    assert getattr(seen, name) is None
+    assert not seen.spoke(type(said))
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_nobody_else_tells_the_state_of_somebody(name: str) -> None:
+    seen = Seen()
+    seen.feed(STATES[name](source="x"), 0)
+    assert getattr(seen, name) is None
+
+
+def test_browsers_are_woken_by_their_own_loop_alone() -> None:
+    """Else viser's buffer fails at times when somebody comes while the page is drawn."""
+    page = open_page("127.0.0.1", free_ports(1)[0], Asks())
+    try:
+        buffer = page.server._websock_server._broadcast_buffer
+        page.server.gui.add_html("new")
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not buffer.message_event.is_set():  # viser asks its loop to set it
+            assert time.monotonic() < deadline_s
+            time.sleep(0.001)
+        buffer.message_event.clear()
+        buffer.message_event.set()  # here is not its thread
+        assert not buffer.message_event.is_set()
+    finally:
+        page.server.stop()
 
 
 def test_messages_of_another_version_and_garbage_are_counted(hub: Hub) -> None:

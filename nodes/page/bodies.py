@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from lifter.skeleton import SKELETONS, Skeleton
 from nodes.drawing.overlay import fine_joints
+from nodes.drawing.side_by_side import standing_m
 from nodes.page.shapes import F32, along
 from nodes.watching.words import BESIDE_RGB, ORIGIN_RGB, Rgb, person_rgb
 from nodes.wire.messages import Origin, Person3D, Pose3D
@@ -22,8 +23,6 @@ MOST_HALO_M = 0.3
 BESIDE_SHARE = 0.45  # of the usual thickness
 DIM = 0.4  # brightness of a bone that rests on a prediction
 FARTHEST_M = 1e5  # what is drawn farther away costs browsers their precision
-ROOT_HEIGHT_M = 0.95  # of the hips, where poses are relative to them
-ROOT_APART_M = 1.3
 DEEPER = 1.7  # exponent that makes colours deeper, since the room's light washes them out again
 
 
@@ -94,11 +93,7 @@ def placed(pose: Pose3D) -> list[F32]:
     stand. Joints that cannot be drawn are NaN."""
     joints_m = [person.joints_m.astype(np.float32) for person in pose.people]
     if pose.frame == "root_relative":
-        middle = (len(joints_m) - 1) / 2
-        joints_m = [
-            joints + np.array([0, ROOT_APART_M * (middle - index), ROOT_HEIGHT_M], np.float32)
-            for index, joints in enumerate(joints_m)
-        ]
+        joints_m = [standing_m(joints, index, len(joints_m)) for index, joints in enumerate(joints_m)]
     for joints in joints_m:
         joints[~(np.abs(joints) < FARTHEST_M).all(axis=-1)] = np.nan
     return joints_m

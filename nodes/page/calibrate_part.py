@@ -12,7 +12,6 @@ from nodes.page.written import Written, change
 from nodes.watching.words import Level
 from nodes.wire.requests import CalibrationRequest, CalibrationState
 
-FRESH_NS = 3_000_000_000  # the calibrator speaks once a second at least
 INTRO = (
     "Where your cameras stand, and what their lenses do. It takes a printed board, somebody who carries it about for "
     "two minutes, and cameras that stay where they are from then on."
@@ -75,10 +74,7 @@ class Calibrate:
         self._ask("stop" if solves else "solve")
 
     def show(self, seen: Seen, now_ns: int) -> None:
-        state = seen.calibration
-        if state is not None and now_ns - seen.arrived_ns.get((CalibrationState, state.source), 0) > FRESH_NS:
-            state = None
-        self._state = state
+        self._state = state = seen.calibration
         self._head.write(html.block(*self._heading(seen, state)))
         self._board.show(state)
         self._show_take(state)
@@ -87,7 +83,7 @@ class Calibrate:
 
     def _heading(self, seen: Seen, state: CalibrationState | None) -> list[str]:
         if state is None:
-            why = PLAYS if seen.play is not None else NOBODY if seen.calibration is None else SILENT
+            why = PLAYS if seen.play is not None else SILENT if seen.spoke(CalibrationState) else NOBODY
             return [html.dim(INTRO), html.line(Level.WARN, why)]
         alone = [html.line(Level.WARN, ONE)] if len(seen.cameras) == 1 else []
         note = [html.line(Level.CALM, state.note)] if state.note and state.state != "failed" else []

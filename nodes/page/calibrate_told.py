@@ -65,7 +65,7 @@ def _card(name: str, each: BoardCoverage, looks: bool) -> str:
     lamp = html.light(Level.GOOD if sees else Level.WARN if each.in_sight else Level.CALM)
     wanted = max(each.wanted, 1)
     count = f"{each.useful} of {wanted} pictures" if each.useful < wanted else f"{each.useful} pictures"
-    together = ", ".join(f"{html.escaped(other)} {count}" for other, count in each.together.items())
+    together = ", ".join(f"{html.escaped(other)} {times}" for other, times in each.together.items())
     return (
         f'<div class="card" data-camera="{html.escaped(name)}"><div class="row">{html.light(level)}'
         f'<b class="grow">{html.escaped(name)}</b></div>{_grid(each)}'

@@ -12,7 +12,6 @@ from nodes.page import html
 from nodes.page.difference import Apart, Difference, difference
 from nodes.page.seen import Seen
 from nodes.page.written import Written
-from nodes.sessions.about import skeleton_of
 from nodes.watching.words import BESIDE_RGB, ORIGIN_RGB, Level, person_rgb
 from nodes.wire.messages import Origin
 from nodes.wire.requests import PlayState
@@ -52,7 +51,7 @@ class DifferencePanel:
             return
         if pose.captured_ns == self._shown_ns:
             return
-        made = difference(pose, beside, skeleton_of(seen.about) if seen.about is not None else None)
+        made = difference(pose, beside, seen.skeleton)
         if abs(pose.captured_ns - beside.captured_ns) < SAME_INSTANT_NS:  # else one of the two is on its way still
             self._shown_ns = pose.captured_ns
             self._note(play.position_s, made)

@@ -15,6 +15,7 @@ from nodes.wire.messages import Preview
 
 F32 = npt.NDArray[np.float32]
 FINER = 1.5  # pixels of what is shown for one of the preview, which the straightening blurs a little
+LEAST_ASPECT, MOST_ASPECT = 0.2, 4.0
 AROUND_RGB = (20, 20, 20)  # what the camera does not see
 JPEG_QUALITY = 75
 ROUND_TRIP = 0.02  # a ray that comes back changed is outside of what the lens was measured for
@@ -38,7 +39,7 @@ class EyePicture:
         self._shown = preview
         picture = decoded(preview)
         if picture is not None:
-            straight = self._straightened(picture, round(self._client.camera.aspect, 3))
+            straight = self._straightened(picture, round(aspect_of(self._client), 3))
             self._client.scene.set_background_image(straight, format="jpeg", jpeg_quality=JPEG_QUALITY)
 
     def remove(self) -> None:
@@ -53,13 +54,19 @@ class EyePicture:
         return np.asarray(straight, np.uint8)
 
 
+def aspect_of(client: viser.ClientHandle) -> float:
+    """Of a browser's picture; possible, whatever it says."""
+    aspect = float(client.camera.aspect)
+    return min(max(aspect, LEAST_ASPECT), MOST_ASPECT) if np.isfinite(aspect) else 1.0
+
+
 def straightening(camera: Camera, size_wh: tuple[int, int], aspect: float) -> tuple[F32, F32]:
     """Where in a camera's picture of size_wh each pixel of a view of this aspect is found: x and y, both (h, w).
 
     The view is the one that browsers draw: a pinhole in the middle, with the camera's vertical field of view.
     """
     height = round(FINER * size_wh[1])
-    width = max(2, round(height * min(aspect, 4.0)))
+    width = max(2, round(height * aspect))
     focal = height / 2 / np.tan(fov_of(camera) / 2)
     x = (np.arange(width) + 0.5 - width / 2) / focal
     y = (np.arange(height) + 0.5 - height / 2) / focal

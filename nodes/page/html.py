@@ -49,9 +49,9 @@ def light(level: Level) -> str:
     return f'<span class="light" style="background:{LEVEL_RGB[level].hex}" role="img" aria-label="{level.name}"></span>'
 
 
-def heading(words: str) -> str:
-    """Above what belongs together."""
-    return f"<h4>{escaped(words)}</h4>"
+def heading(words: str, hint: str = "") -> str:
+    """Above what belongs together. hint: shown to whoever points at it."""
+    return f"<h4>{_hinted(words, hint)}</h4>"
 
 
 def line(level: Level, words: str, at: str = "") -> str:

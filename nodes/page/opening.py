@@ -1,5 +1,6 @@
 """Opens the page: its server, its look, and the tabs that the parts fill."""
 
+import asyncio
 import functools
 import re
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 import rich
 import viser
 import websockets.asyncio.server
+from viser.infra._async_message_buffer import AsyncMessageBuffer
 
 from nodes.page.asks import Asks
 from nodes.page.part import Page, Tabs
@@ -16,9 +18,31 @@ LABEL = "livepose3d"
 HERE = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?")
 
 
+class _Event(asyncio.Event):
+    """That something is to be sent. Viser sets it on any thread, and then once more on that of its loop; the first of
+    the two walks through waiters that the loop may be adding to (`RuntimeError: deque mutated during iteration`, out of
+    any property that is set), and is of no use to anybody."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self._of = loop
+
+    def set(self) -> None:
+        if asyncio._get_running_loop() is self._of:
+            super().set()
+
+
+class _Buffer(AsyncMessageBuffer):
+    """What is on its way to browsers."""
+
+    def __init__(self, event_loop: asyncio.AbstractEventLoop, persistent_messages: bool) -> None:
+        super().__init__(event_loop, persistent_messages, _Event(event_loop))
+
+
 def open_page(host: str, port: int, asks: Asks) -> Page:
     """The page, empty still. Raises OSError when it cannot be served there."""
     rich.reconfigure(quiet=True)  # viser prints a box to stdout, which is not its own here
+    viser.infra._infra.AsyncMessageBuffer = _Buffer  # type: ignore[assignment, attr-defined]  # of all browsers, whenever
     with _for_own_pages_alone():
         server = viser.ViserServer(host=host, port=port, label=LABEL, verbose=False)
     if server.get_port() != port:  # viser takes the next one that is free

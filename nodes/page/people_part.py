@@ -9,14 +9,9 @@ from nodes.page.part import Page
 from nodes.page.seen import Seen
 from nodes.page.shapes import F32, ball, bone
 from nodes.page.trails import EVERY_S, Trails
-from nodes.sessions.about import skeleton_of
-from nodes.watching.monitor import FUSION
 from nodes.wire.messages import Message, Pose3D
-from nodes.wire.requests import BESIDE, PlayState
 
 GROUND_RGB = (26, 28, 32)  # what is far and what is past fades into this
-GONE_NS = 1_000_000_000  # people of whom nothing was heard for so long are not there any more
-PLAYER_GONE_NS = 2_000_000_000  # it speaks ten times a second
 HALO_OPACITY = 0.22
 TRAIL_M = 0.03
 
@@ -35,25 +30,18 @@ class PeopleInRoom:
         self._trail: viser.LineSegmentsHandle | None = None
         self._trail_due_ns = 0
         self._drawn: tuple[Message | None, ...] = ()
-        self._told: tuple[int, Skeleton | None] = (-1, None)
 
     def show(self, seen: Seen, now_ns: int) -> None:
-        pose = fresh(seen, seen.pose, FUSION, now_ns)
-        beside = fresh(seen, seen.beside, BESIDE, now_ns)
+        pose, beside = seen.pose, seen.beside
         changed, self._drawn = (pose, beside) != self._drawn, (pose, beside)
         if not changed:
             return
-        skeleton = self._told_skeleton(seen)
+        skeleton = seen.skeleton
         here = placed(pose) if pose is not None else []
         self._bodies.show(pose, here, skeleton)
         self._beside.show(beside, placed(beside) if beside is not None else [], skeleton)
         self._show_names(pose, here)
         self._show_trails(pose, here, skeleton, now_ns)
-
-    def _told_skeleton(self, seen: Seen) -> Skeleton | None:
-        if self._told[0] != seen.changed:
-            self._told = (seen.changed, skeleton_of(seen.about) if seen.about is not None else None)
-        return self._told[1]
 
     def _show_names(self, pose: Pose3D | None, here: list[F32]) -> None:
         people = pose.people if pose is not None else ()
@@ -83,15 +71,6 @@ class PeopleInRoom:
             self._trail.visible = bool(len(points))
             if len(points):
                 self._trail.points, self._trail.colors = points, colours
-
-
-def fresh(seen: Seen, pose: Pose3D | None, source: str, now_ns: int) -> Pose3D | None:
-    """The pose while it is to be seen: it came lately, or the picture is held, or the recording stands still."""
-    play = seen.play
-    plays = play is not None and now_ns - seen.arrived_ns.get((PlayState, play.source), 0) < PLAYER_GONE_NS
-    stands = seen.held or (play is not None and plays and not play.playing)
-    lately = now_ns - seen.arrived_ns.get((Pose3D, source), now_ns) < GONE_NS
-    return pose if stands or lately else None
 
 
 def _places(pose: Pose3D, here: list[F32], skeleton: Skeleton | None) -> dict[int, F32]:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 
 import viser
@@ -17,7 +18,6 @@ SPEEDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 AS_FAST = "as fast as it goes"
 MOST_MARKS = 30  # that have a button each
 MOST_LETTERS = 60  # of a mark
-MOST_S = 1e6
 LONG_S = 600.0  # recordings that are longer are moved in coarser steps
 HINTS = {
     "fused": "Drag it: fusion begins anew at the new place, so people may get other numbers.",
@@ -34,7 +34,7 @@ class PlayControls:
     def __init__(self, gui: viser.GuiApi, asks: Asks, play: PlayState) -> None:
         self._gui, self._asks = gui, asks
         self._every_ns = SEEK_EVERY_FUSED_NS if play.fuses else SEEK_EVERY_NS
-        self._wanted_s: float | None = None
+        self._wanted_s: deque[float] = deque(maxlen=1)
         self._moved_ns = self._asked_ns = 0  # monotonic
         self._playing = play.playing
         self._slider = self._add_slider(play)
@@ -93,31 +93,40 @@ class PlayControls:
 
     def _go_to(self, at_s: float) -> Callable[[viser.GuiEvent[viser.GuiButtonHandle]], None]:
         def go(_: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
+            self._go_elsewhere()
             self._asks.put(PlayRequest, action="seek", value=at_s)
-            self._moved_ns = 0
 
         return go
 
     def _on_slider(self, event: viser.GuiEvent[viser.GuiSliderHandle[float]]) -> None:
         if event.client_id is None:  # it was set by us
             return
-        self._wanted_s, self._moved_ns = float(event.target.value), time.monotonic_ns()
+        self._moved_ns = time.monotonic_ns()
+        self._wanted_s.append(float(event.target.value))
 
     def _ask_for_place(self, now_ns: int) -> None:
         """The last place that somebody moved the slider to, not oftener than the player can follow."""
-        if self._wanted_s is None or now_ns - self._asked_ns < self._every_ns:
+        if now_ns - self._asked_ns < self._every_ns:
             return
-        wanted_s, self._wanted_s = self._wanted_s, None
+        try:
+            wanted_s = self._wanted_s.pop()
+        except IndexError:
+            return
         self._asked_ns = now_ns
         self._asks.put(PlayRequest, action="seek", value=wanted_s)
 
+    def _go_elsewhere(self) -> None:
+        """Where the slider was moved to counts no more, and it follows the recording again."""
+        self._wanted_s.clear()
+        self._moved_ns = 0
+
     def _step(self, which: str) -> None:
+        self._go_elsewhere()
         if which.endswith("s"):
             at_s = self._slider.value + (1.0 if which.startswith("+") else -1.0)
             self._asks.put(PlayRequest, action="seek", value=max(at_s, 0.0))
         else:
             self._asks.put(PlayRequest, action="step", value=-1.0 if which.startswith("◂") else 1.0)
-        self._moved_ns = 0
 
     def _on_speed(self, event: viser.GuiEvent[viser.GuiDropdownHandle[str]]) -> None:
         if event.client_id is None or event.target.value == AS_FAST:

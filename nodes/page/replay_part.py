@@ -11,7 +11,6 @@ from nodes.page.written import Written
 from nodes.watching.words import Level
 from nodes.wire.requests import PlayState
 
-GONE_NS = 3_000_000_000  # a player speaks ten times a second
 NOTHING = (
     html.dim("Nothing is played back now: this page shows what happens at this moment."),
     html.heading("To see a recording here"),
@@ -20,6 +19,7 @@ NOTHING = (
     html.dim("With a second result of the same recording laid over it, to see what differs:"),
     "<code>python run_system.py replay NAME.mcap --beside OTHER.mcap</code>",
 )
+PICTURES = "The cameras' pictures are those that the recording holds: it was made with video."
 GONE = (html.line(Level.WARN, "The player has ended."), html.dim("The page goes on by itself when another one begins."))
 
 
@@ -39,12 +39,12 @@ class Replay:
 
     def show(self, seen: Seen, now_ns: int) -> None:
         play = seen.play
-        if play is None or now_ns - seen.arrived_ns.get((PlayState, play.source), now_ns) > GONE_NS:
+        if play is None:
             self._build(None)
-            self._what.write(html.block(*(NOTHING if play is None else GONE)))
+            self._what.write(html.block(*(GONE if seen.spoke(PlayState) else NOTHING)))
             return
         self._build(play)
-        self._what.write(html.block(*_what(play)))
+        self._what.write(html.block(*_what(play), *([html.dim(PICTURES)] if seen.previews else [])))
         if self._controls is not None:
             self._controls.show(play, now_ns)
         if self._difference is not None:

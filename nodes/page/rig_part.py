@@ -7,23 +7,23 @@ import numpy as np
 import viser
 
 from calibration.rig import Camera
-from lifter.skeleton import Skeleton
+from nodes.drawing import side_by_side
 from nodes.page.camera_pictures import U8, picture_of
 from nodes.page.part import Page
 from nodes.page.room import (
+    ROW_M,
     WALL_FOOT_M,
+    WALL_GAP_M,
+    WALL_M,
     WALL_X_M,
     Array,
-    Eye,
     Floor,
-    facing_wall,
     floor_of,
     frustum_of,
-    overview,
+    wall_of,
     wxyz_of,
 )
 from nodes.page.seen import Seen
-from nodes.sessions.about import skeleton_of
 from nodes.watching.verdict import ALL_WELL
 from nodes.watching.words import LEVEL_RGB, Level, Rgb
 from nodes.wire.messages import Preview
@@ -35,9 +35,6 @@ OLD = frozenset(
 )
 PICTURE_SHARE = 0.085  # of the floor's size: width and height of a camera's picture
 LEAST_PICTURE_M, MOST_PICTURE_M = 0.55, 2.2
-WALL_M = 2.4  # width of the pictures of cameras of which nobody knows where they stand
-WALL_GAP_M = 0.35
-ROW_M = 0.75 * WALL_M + WALL_GAP_M
 JPEG_QUALITY = 75
 MOST_LETTERS = 50  # of what stands at a camera
 
@@ -60,7 +57,6 @@ class RigInRoom:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._built = -1
-        self._told: Skeleton | None = None
         self._floor: list[_Removable] = []
         self._cameras: dict[str, _Shown] = {}
         self._labels: dict[str, viser.LabelHandle] = {}
@@ -82,7 +78,7 @@ class RigInRoom:
         now = (seen.previews.get(name), is_old, colour)
         if self._drawn.get(name) != now:
             self._drawn[name] = now
-            self._cameras[name].show(picture_of(seen, name, self._told, is_old), colour)
+            self._cameras[name].show(picture_of(seen, name, seen.skeleton, is_old), colour)
 
     def _build(self, seen: Seen) -> None:
         gone: list[_Removable] = [*self._floor, *self._labels.values(), *self._cameras.values()]
@@ -92,11 +88,10 @@ class RigInRoom:
             self._why.remove()
             self._why = None
         self._labels, self._cameras, self._drawn = {}, {}, {}
-        self._told = skeleton_of(seen.about) if seen.about is not None else None
         floor = floor_of(seen.rig)
         self._floor = _floor(self._page.server.scene, floor)
         size_m = float(np.clip(PICTURE_SHARE * floor.size_m, LEAST_PICTURE_M, MOST_PICTURE_M))
-        standing = standing_cameras(seen)
+        standing = seen.standing
         for camera in standing.values():
             self._stand(camera, size_m)
         hanging = [name for name in seen.cameras if name not in standing]
@@ -125,20 +120,6 @@ class RigInRoom:
             self._why = scene.add_label("/why", why_flat(seen), position=high, anchor="bottom-center")
 
 
-def wall_of(count: int) -> tuple[int, int]:
-    """Columns and rows of so many pictures on the wall."""
-    columns = int(np.ceil(np.sqrt(count))) or 1
-    return columns, -(-count // columns)
-
-
-def first_eye(seen: Seen, aspect: float) -> Eye:
-    """From where all there is is seen. aspect: of the browser's picture."""
-    if standing_cameras(seen) or not seen.cameras:
-        return overview(seen.rig, aspect)
-    columns, rows = wall_of(len(seen.cameras))
-    return facing_wall(columns * (WALL_M + WALL_GAP_M), rows * ROW_M, aspect)
-
-
 def _in_short(words: str) -> str:
     """The first clause; the panel tells the rest."""
     clause = re.split(r"[,;:] ", words, maxsplit=1)[0]
@@ -150,14 +131,8 @@ def why_flat(seen: Seen) -> str:
     if seen.rig is not None:
         return "these cameras are not in the calibration"
     if len(seen.cameras) == 1:
-        return "one camera without calibration: people stand where their hips are, not where they are in the room"
+        return side_by_side.WORDS
     return "2D alone (--keypoints-only), for nobody knows where these cameras stand; the tab Calibrate finds out"
-
-
-def standing_cameras(seen: Seen) -> dict[str, Camera]:
-    """Cameras of the configuration of which is known where they stand."""
-    rig = seen.rig
-    return {} if rig is None else {name: rig[name] for name in seen.cameras if name in rig.names}
 
 
 def _floor(scene: viser.SceneApi, floor: Floor) -> list[_Removable]:

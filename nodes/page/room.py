@@ -22,6 +22,11 @@ UPRIGHT = 0.75  # width over height of a phone's picture, or narrower
 PHONE_LIFT = 0.6  # of half the picture's height
 WALL_X_M = 2.5  # where the pictures hang of cameras of which nobody knows where they stand, and how high
 WALL_FOOT_M = 0.4
+WALL_M = 2.4  # width of one of them
+WALL_GAP_M = 0.35
+ROW_M = 0.75 * WALL_M + WALL_GAP_M
+NO_PLACES: Array = np.empty((0, 3))
+NAMES_FIT = 0.82  # of half the picture's width and height: there cameras stand at most, so that their names fit
 MOST_REACH_M = 40.0  # a camera that its calibration puts far away does not make the room as large
 
 
@@ -87,25 +92,47 @@ def overview(rig: CameraRig | None, aspect: float = 1.2) -> Eye:
     centre = np.array([*floor.centre_m[:2], CHEST_M])
     bearing = _free_bearing(rig, centre) if rig is not None else np.radians(-60.0)
     away = np.array([np.cos(bearing) * np.cos(RISE), np.sin(bearing) * np.cos(RISE), np.sin(RISE)])
-    return _seen_from(centre, away, REACH * floor.size_m, aspect)
+    places = np.array([camera.T_world_cam[:3, 3] for camera in rig.cameras]) if rig is not None else NO_PLACES
+    return _seen_from(centre, away, REACH * floor.size_m, aspect, places)
 
 
-def facing_wall(width_m: float, height_m: float, aspect: float = 1.2) -> Eye:
-    """From where the pictures on the wall are seen, and the people before it."""
+def wall_of(count: int) -> tuple[int, int]:
+    """Columns and rows of so many pictures on the wall."""
+    columns = int(np.ceil(np.sqrt(count))) or 1
+    return columns, -(-count // columns)
+
+
+def facing_wall(count: int, aspect: float = 1.2) -> Eye:
+    """From where so many pictures on the wall are seen, and the people before it."""
+    columns, rows = wall_of(count)
+    width_m, height_m = columns * (WALL_M + WALL_GAP_M), rows * ROW_M
     centre = np.array([WALL_X_M, 0.0, WALL_FOOT_M + height_m / 2])
     reach_m = max(width_m / 2, height_m / 2 * aspect, LEAST_FLOOR_M / 2)
     return _seen_from(centre, np.array([-np.cos(0.1), 0, np.sin(0.1)]), 1.15 * reach_m, aspect)
 
 
-def _seen_from(centre: Array, away: Array, reach_m: float, aspect: float) -> Eye:
-    """The view of what reaches so far to both sides of the centre, from the direction `away` (3,) of length 1."""
+def _seen_from(centre: Array, away: Array, reach_m: float, aspect: float, places: Array = NO_PLACES) -> Eye:
+    """The view of what reaches so far to both sides of the centre, from the direction `away` (3,) of length 1; and of
+    the places (N, 3) as far as they are not too far off."""
     distance = reach_m / (np.tan(FOV_RAD / 2) * min(aspect, 1.0))
+    distance = max(distance, _distance_for(places - centre, away, aspect))
     if aspect > UPRIGHT:
         return Eye(centre + distance * away, centre)
     # On a phone the panel covers the lower part: what is looked at stands above the middle.
     up = np.array([0.0, 0.0, 1.0]) - away[2] * away
     lower = centre - PHONE_LIFT * distance * np.tan(FOV_RAD / 2) * up / np.linalg.norm(up)
     return Eye(lower + distance * away, lower)
+
+
+def _distance_for(offsets: Array, away: Array, aspect: float) -> float:
+    """From which distance on these (N, 3) are seen within the picture, and their names, too."""
+    offsets = offsets[np.linalg.norm(offsets, axis=-1) < MOST_REACH_M]
+    right = np.cross([0.0, 0.0, 1.0], away)
+    right /= np.linalg.norm(right)
+    tangent = NAMES_FIT * np.tan(FOV_RAD / 2)
+    across = np.abs(offsets @ right) / (tangent * aspect)
+    upwards = np.abs(offsets @ np.cross(away, right)) / tangent if aspect > UPRIGHT else 0.0
+    return float((np.maximum(across, upwards) + offsets @ away).max(initial=0.0))
 
 
 def _free_bearing(rig: CameraRig, centre: Array) -> float:

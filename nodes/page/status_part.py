@@ -1,10 +1,11 @@
-"""How the system is, in a line; people, lifter, and what happened, in plain words."""
+"""How the system is, in a line, and what happened; who is there, and the lifter, in plain words."""
 
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from nodes.drawing import side_by_side
 from nodes.page import html
 from nodes.page.judged import Judged
 from nodes.page.part import Page
@@ -16,7 +17,7 @@ from nodes.watching.words import ORIGIN_RGB, ORIGIN_WORDS, Level, person_rgb
 from nodes.wire.messages import Person3D, Pose3D
 
 MOST_PEOPLE = 6  # that are listed
-NEWEST = 4
+NEWEST = 3  # so that Record is seen without scrolling
 MOST_TOLD = 60
 MOST_TROUBLES = 4
 MOST_NOTES = 3
@@ -35,8 +36,8 @@ class Status:
         with page.tabs.live:
             self._whole = Written(page.server.gui.add_html(""))
             self._newest = Written(page.server.gui.add_html(""))
-            self._people = Written(page.server.gui.add_html(""))
-            with page.server.gui.add_folder("All that happened", expand_by_default=False, order=LAST):
+            self._people = Written(page.server.gui.add_html("", order=LAST))
+            with page.server.gui.add_folder("All that happened", expand_by_default=False, order=LAST + 1):
                 self._told = Written(page.server.gui.add_html(""))
 
     def show(self, seen: Seen, now_ns: int) -> None:
@@ -83,7 +84,7 @@ def _hints(seen: Seen, judged: Judged) -> list[str]:
             html.dim("This page goes on by itself as soon as one speaks."),
         ]
     if judged.whole.kind in KNOWS_NOTHING:
-        return [html.dim("The page goes on by itself when that is mended; what it shows is the last that was heard.")]
+        return [html.dim("The page goes on by itself when that is mended.")]
     unread = "" if not seen.undecodable else f"{counted(seen.undecodable, 'message')} could not be read: {seen.refusal}"
     return [html.line(Level.WARN, unread)] if unread else []
 
@@ -124,7 +125,7 @@ def _legend(people: Sequence[Person3D]) -> str:
 def _frame(pose: Pose3D) -> list[str]:
     if pose.frame != "root_relative":
         return []
-    return [html.dim("One camera without calibration: everybody is shown in the middle, as they stand is not known.")]
+    return [html.dim(side_by_side.WORDS)]
 
 
 def _lifter(seen: Seen) -> list[str]:
@@ -136,8 +137,7 @@ def _lifter(seen: Seen) -> list[str]:
     if runs_on == "off":
         return [html.heading("Lifter off"), html.dim("Only what two cameras see is shown.")]
     return [
-        html.heading(f"Lifter: {runs_on.partition(' sha256')[0]}"),
-        *([html.dim(f"Nothing faster, because: {why}")] if why else []),
+        html.heading(f"Lifter: {runs_on.partition(' sha256')[0]}", f"nothing faster, because: {why}" if why else "")
     ]
 
 

@@ -1,7 +1,8 @@
 """How old what is seen is, where that time goes, and how it was over the last minutes."""
 
+import math
 import os
-import resource
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from nodes.page.seen import Seen
 from nodes.page.written import Written, change
 from nodes.watching.ledger import HISTORY_S, STAGES, TOTAL, Second
 from nodes.watching.verdict import counted
+
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None  # type: ignore[assignment, unused-ignore]
 
 STAGE_WORDS = {
     "interpolate": "wait for the next frame",
@@ -98,7 +104,9 @@ class Timing:
         before, self._used = self._used, (time.monotonic(), time.process_time())
         share = (self._used[1] - before[1]) / max(self._used[0] - before[0], 1e-3)
         browsers = counted(len(self._server.get_clients()), "browser")
-        return f"{browsers}; its server takes {100 * share:.0f} % of a processor core and {_memory_mb():.0f} MB"
+        return (
+            f"{browsers}; its server takes {100 * share:.0f} % of a processor core and {html.number(_memory_mb())} MB"
+        )
 
 
 def _ledger(seen: Seen, now_ns: int, why_not: str) -> list[str]:
@@ -122,11 +130,12 @@ def _bar(took_ms: tuple[float, ...], most_ms: float) -> str:
 
 
 def _memory_mb() -> float:
-    """Resident now, where the system tells; else the most it ever was."""
+    """Resident now, where the system tells; else the most it ever was; NaN where it does not tell that either."""
     try:
         return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if resource is not None else math.nan
+        return most / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def _time() -> uplot.Series:

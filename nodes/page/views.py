@@ -1,5 +1,6 @@
 """From where each browser looks: freely, following a person, or through a camera."""
 
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,19 +8,17 @@ import viser
 
 from calibration.rig import Camera
 from nodes.page.bodies import middle, placed, plan_of, skeleton_named
-from nodes.page.eye_picture import EyePicture
+from nodes.page.eye_picture import EyePicture, aspect_of
 from nodes.page.part import Page
-from nodes.page.people_part import fresh
-from nodes.page.rig_part import first_eye, standing_cameras
-from nodes.page.room import FOV_RAD, Array, Eye, through
+from nodes.page.room import FOV_RAD, Array, Eye, facing_wall, overview, through
 from nodes.page.seen import Seen
-from nodes.watching.monitor import FUSION
 
 ROOM, FREE = "the whole room", "freely"
 FOLLOW, THROUGH = "following person ", "through camera "
 NEAR_M, BEYOND_PICTURE_M = 0.01, 0.9  # a camera's own frustum is nearer than the second, so that it is not seen
 FOLLOW_M = 4.5  # from a person when they begin to be followed, or nearer
 EASE = 0.12  # of the way to a followed person, thirty times a second
+RESHAPED = 0.05  # a change of a picture's aspect: its panel was opened, its window is another
 TURNED = 0.02  # of a direction
 TURNED_M = 0.01  # a change of the offset that is the user's doing
 MOVED_M = 0.05  # away from a place that the page has chosen
@@ -50,13 +49,19 @@ class Views:
         self._built = seen.changed
         if rebuilt or came or now_ns >= self._options_due_ns:
             self._options_due_ns = now_ns + OPTIONS_NS
-            people = [person.id for person in seen.pose.people] if seen.pose is not None else []
+            people = {person.id for person in seen.pose.people} if seen.pose is not None else set()
             for view in self._views.values():
-                view.offer(sorted(people), list(standing_cameras(seen)))
+                view.offer(sorted(people), list(seen.standing))
+        failed: Exception | None = None
         for view in self._views.values():
-            if rebuilt:
-                view.begin_anew(now_ns)
-            view.show(seen, now_ns)
+            try:
+                if rebuilt:
+                    view.begin_anew(now_ns)
+                view.show(seen, now_ns)
+            except Exception as error:  # one browser's, which the others should not notice
+                failed = error
+        if failed is not None:
+            raise failed
 
 
 class _View:
@@ -65,9 +70,10 @@ class _View:
     def __init__(self, client: viser.ClientHandle) -> None:
         self._client = client
         self._look = ROOM
-        self._chosen: str | None = ROOM
+        self._chosen: deque[str] = deque([ROOM], maxlen=1)  # also by the callback, on another thread
         self._since_ns = 0
         self._before = np.full(3, np.inf)  # where the camera was when the page put it elsewhere
+        self._aspect = 0.0  # that the view of the room was made for
         self._eye: Eye | None = None  # where the page has put the camera; None: where the user has
         self._target: Array | None = None
         self._offset = np.zeros(3)
@@ -85,7 +91,7 @@ class _View:
 
     def _choose(self, event: viser.GuiEvent[viser.GuiDropdownHandle[str]]) -> None:
         if event.client is not None:
-            self._chosen = event.target.value
+            self._chosen.append(event.target.value)
 
     def offer(self, people: Sequence[int], cameras: Sequence[str]) -> None:
         """Bring the choices up to date; the one that is taken stays among them."""
@@ -99,12 +105,14 @@ class _View:
         """Another configuration: the room is another, too."""
         if self._look != FREE or self._eye is not None:
             self._take(ROOM, now_ns)
-            self._chosen = ROOM
+            self._chosen.append(ROOM)
 
     def show(self, seen: Seen, now_ns: int) -> None:
-        chosen, self._chosen = self._chosen, None
-        if chosen is not None:
-            self._take(chosen, now_ns)
+        if self._chosen:
+            self._take(self._chosen.pop(), now_ns)
+            self._go(seen)
+        elif self._look == ROOM and self._eye is not None and abs(aspect_of(self._client) - self._aspect) > RESHAPED:
+            self._since_ns = now_ns
             self._go(seen)
         if self._look.startswith(FOLLOW):
             self._follow(seen, now_ns)
@@ -124,11 +132,12 @@ class _View:
     def _go(self, seen: Seen) -> None:
         """Put the camera where the look asks for."""
         if self._look == ROOM:
-            self._put(first_eye(seen, self._client.camera.aspect))
+            self._aspect = aspect_of(self._client)
+            self._put(first_eye(seen, self._aspect))
         elif self._look.startswith(THROUGH):
-            camera = standing_cameras(seen).get(self._look.removeprefix(THROUGH))
+            camera = seen.standing.get(self._look.removeprefix(THROUGH))
             if camera is None:
-                self._chosen = ROOM
+                self._chosen.append(ROOM)
                 return
             self._look_through(camera)
 
@@ -173,7 +182,7 @@ class _View:
         return moved_m > MOVED_M or float(np.linalg.norm(turned)) > TURNED
 
     def _follow(self, seen: Seen, now_ns: int) -> None:
-        place = _place_of(seen, int(self._look.removeprefix(FOLLOW)), now_ns)
+        place = _place_of(seen, int(self._look.removeprefix(FOLLOW)))
         if place is None:
             if now_ns - self._last_seen_ns > LOST_NS:
                 self._take(FREE, now_ns)
@@ -196,9 +205,16 @@ class _View:
             camera.look_at = self._target
 
 
-def _place_of(seen: Seen, person_id: int, now_ns: int) -> Array | None:
+def first_eye(seen: Seen, aspect: float) -> Eye:
+    """From where all there is is seen. aspect: of the browser's picture."""
+    if seen.standing or not seen.cameras:
+        return overview(seen.rig, aspect)
+    return facing_wall(len(seen.cameras), aspect)
+
+
+def _place_of(seen: Seen, person_id: int) -> Array | None:
     """Where the followed person is; None while nobody knows."""
-    pose = fresh(seen, seen.pose, FUSION, now_ns)
+    pose = seen.pose
     if pose is None:
         return None
     for person, joints_m in zip(pose.people, placed(pose), strict=True):

@@ -74,12 +74,21 @@ def config_text(config: Config, rig_name: str) -> str:
 def config_of(about: About) -> Config:
     """The configuration in a recording. Raises SessionError (without the path)."""
     try:
-        document = yaml.safe_load(about.config_yaml)
+        document = yaml.load(about.config_yaml, _Plain)  # it is a safe loader
         return Config.model_validate(document)
     except ValidationError as error:
         raise SessionError("its configuration is not one of this version: " + "; ".join(explain(error))) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none; lists in lists without end
         raise SessionError(f"its configuration is not YAML: {' '.join(str(error).split())}") from None
+
+
+class _Plain(yaml.SafeLoader):
+    """Without aliases, by which a short text can stand for an endless one; `config_text` writes none."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has aliases (*name)")
+        return super().compose_node(parent, index)
 
 
 def rig_of(about: About) -> CameraRig | None:
@@ -91,6 +100,8 @@ def rig_of(about: About) -> CameraRig | None:
             return load_rig(unpack_rig(about, Path(folder)))
         except CalibrationError as error:
             raise SessionError(f"its calibration: {str(error).removeprefix(folder)}") from None
+        except RecursionError as error:
+            raise SessionError(f"its calibration: {error}") from None
 
 
 def unpack_rig(about: About, folder: Path) -> Path:
@@ -104,7 +115,7 @@ def facts_of(about: About) -> dict[str, Any]:
     """Versions, skeleton, lifter; {} where they are not told."""
     try:
         facts = json.loads(about.facts_json)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) else {}
 
@@ -117,7 +128,7 @@ def skeleton_of(about: About) -> Skeleton | None:
     try:
         bones = tuple((int(parent), int(child)) for parent, child in told["bones"])
         skeleton = Skeleton(str(told["name"]), tuple(map(str, told["joints"])), bones)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     known = SKELETONS.get(skeleton.name)
     return known if known is not None and known.joints == skeleton.joints else skeleton
