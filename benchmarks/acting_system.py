@@ -89,6 +89,7 @@ class ActingSystem:
         self._settings: dict[str, Any] = {"lift": True, "smoothing": "kalman", "calibration": "rig.toml"}
         self._note = ""
         self.began_ns = now_ns()
+        self._stands_at_s: float | None = None
 
     def kill_camera(self, name: str) -> None:
         """From now on its process says nothing."""
@@ -102,6 +103,10 @@ class ActingSystem:
         """As if nothing had been."""
         self._killed_ns.pop(name, None)
         self._unplugged_ns.pop(name, None)
+
+    def stand_still(self, stands: bool = True) -> None:
+        """Everybody stays as they are now, in poses, keypoints and pictures; or goes on."""
+        self._stands_at_s = (now_ns() - self.began_ns) * 1e-9 if stands else None
 
     def inject(self, message: Message) -> None:
         """Send this, too, at once; from any thread."""
@@ -147,6 +152,7 @@ class ActingSystem:
     def _say(self, source: str, at_s: float, seq: int) -> Message | None:
         """What is due. source: `topic` or `topic/camera`."""
         topic, _, camera = source.partition("/")
+        scene_s = at_s if self._stands_at_s is None else self._stands_at_s
         if camera in self._killed_ns or (camera in self._unplugged_ns and topic != "camera_health"):
             return None
         at_ns = now_ns()
@@ -158,11 +164,11 @@ class ActingSystem:
                 return Session(**stamps, start_ns=self.began_ns)
             case "pose":
                 stamps |= {"captured_ns": at_ns - LATENCY_NS, "source": "fusion"}
-                return self.distort(self.cast.pose(at_s, stamps, self._left_out(at_ns)))
+                return self.distort(self.cast.pose(scene_s, stamps, self._left_out(at_ns)))
             case "keypoints":
-                return self.cast.seen(camera, at_s, stamps | {"captured_ns": at_ns - LATENCY_NS // 2})
+                return self.cast.seen(camera, scene_s, stamps | {"captured_ns": at_ns - LATENCY_NS // 2})
             case "preview":
-                return self.cast.preview(camera, at_s, stamps)
+                return self.cast.preview(camera, scene_s, stamps)
             case "camera_health":
                 return self._camera_health(camera, at_s, stamps)
             case "fusion_health":

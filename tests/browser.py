@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, WebSocket, sync_playwright
+from playwright.sync_api import TimeoutError as PatienceEnded
 
 U8 = npt.NDArray[np.uint8]
 
@@ -24,7 +25,7 @@ ARGUMENTS = [
     *("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"),
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
-PATIENCE_MS = 30_000  # for what takes a second or two on an idle machine
+PATIENCE_MS = 60_000  # for what takes a second or two on an idle machine: GL in software is the first to suffer
 NO_GPU = "Software WebGL rendering detected"  # viser's own notice, true of every test and of no user
 
 
@@ -50,11 +51,22 @@ class Shown:
 
     def wait_for(self, words: str, patience_s: float = PATIENCE_MS / 1000) -> None:
         """Until these words can be seen on the page."""
-        self.page.get_by_text(words).first.wait_for(state="visible", timeout=patience_s * 1000)
+        try:
+            self.page.get_by_text(words).first.wait_for(state="visible", timeout=patience_s * 1000)
+        except PatienceEnded:
+            raise AssertionError(f"{words!r} is not on the page: {self.text()}; complaints: {self.errors}") from None
 
     def open_tab(self, name: str) -> None:
         """Of the panel: Live, Cameras, …"""
-        self.page.get_by_role("tab", name=name, exact=True).click()
+        self.page.get_by_role("tab", name=name, exact=True).evaluate("tab => tab.click()")
+
+    def type_into(self, label: str, words: str) -> None:
+        """A field of the panel, by what stands before it."""
+        self.page.locator(f"xpath=//label[normalize-space()='{label}']/following::input[1]").fill(words)
+
+    def press(self, button: str) -> None:
+        """A button of the panel, by the words on it."""
+        self.page.get_by_role("button", name=button, exact=True).evaluate("button => button.click()")
 
     def reload(self) -> None:
         """As with the browser's button."""
@@ -64,7 +76,7 @@ class Shown:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """Chromium; pages are opened in it with `show`. Skips the test where there is none."""
+    """Chromium; pages are opened in it with `shown_in`. Skips the test where there is none."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed (apt install chromium)")
@@ -76,7 +88,8 @@ def browser() -> Iterator[Browser]:
             chromium.close()
 
 
-def show(chromium: Browser, url: str, size: tuple[int, int] = (1280, 800), mobile: bool = False) -> Shown:
+@contextmanager
+def shown_in(chromium: Browser, url: str, size: tuple[int, int] = (1280, 800), mobile: bool = False) -> Iterator[Shown]:
     """A page, once it is connected to its server and draws. size: width, height; mobile: fingers, no mouse."""
     context = chromium.new_context(
         viewport={"width": size[0], "height": size[1]}, is_mobile=mobile, has_touch=mobile, service_workers="block"
@@ -84,16 +97,19 @@ def show(chromium: Browser, url: str, size: tuple[int, int] = (1280, 800), mobil
     shown = Shown(context.new_page())
     shown.page.set_default_timeout(PATIENCE_MS)
     _listen(shown)
-    shown.page.goto(url)
-    _wait_until_connected(shown)
-    return shown
+    try:
+        shown.page.goto(url)
+        _wait_until_connected(shown)
+        yield shown
+    finally:
+        context.close()
 
 
 @contextmanager
 def opened(url: str, size: tuple[int, int] = (1280, 800), mobile: bool = False) -> Iterator[Shown]:
     """One page in a browser of its own."""
-    with browser() as chromium:
-        yield show(chromium, url, size, mobile)
+    with browser() as chromium, shown_in(chromium, url, size, mobile) as shown:
+        yield shown
 
 
 def _listen(shown: Shown) -> None:
