@@ -17,10 +17,15 @@ from PIL import Image
 from calibration.synthetic import ring_rig
 from configs.schema import Config
 from nodes.commands import snapshot as snapshot_command
+from nodes.page.reporter import Reporter
+from nodes.page.seen import Seen
 from nodes.sessions.about import about_of
 from nodes.stills.living import Living
 from nodes.stills.sheet import Style
 from nodes.stills.snapshot import picture_of
+from nodes.system.status_table import plain_line
+from nodes.watching.monitor import Monitor
+from nodes.watching.verdict import of_system
 from nodes.watching.words import LEVEL_RGB, Level, person_rgb
 from nodes.wire.bus import Publisher, now_ns
 from nodes.wire.messages import About, Message, Preview
@@ -181,6 +186,25 @@ class TestRunning:
         assert moment.headline is not None
         assert moment.headline.words == "walk.mcap plays: 4 cameras, 1 person, 30 poses a second"
         assert "no latency: the poses are played as they were recorded" in moment.notes[0]
+
+    @pytest.mark.parametrize("changes", [{}, {"fuses": False}, {"playing": False}, {"speed": 0.5}])
+    def test_page_terminal_and_picture_say_the_same_of_a_replay(self, changes):
+        living, seen, terminal = heard(), Seen(), Monitor(NAMES)
+        play = make.play_state(**{"playing": True, "speed": 1.0, "note": "", **changes})
+        for tick in range(60):
+            for message in words_of(make.START_NS + tick * 33 * MS, tick):
+                seen.feed(message, tick * 33 * MS)
+                terminal.feed(message, tick * 33 * MS)
+        for one in (living, seen, terminal):
+            one.feed(play, 2 * 10**9)
+        Reporter().turn(seen, 2 * 10**9, 0)
+        told, moment = terminal.status(2 * 10**9), living.moment(2 * 10**9, "now")
+        assert seen.judged is not None
+        assert moment.headline is not None
+        assert "walk.mcap" in of_system(told).words
+        assert seen.judged.whole == moment.headline == of_system(told)
+        assert seen.judged.status.no_latency == told.no_latency
+        assert plain_line(told, 0.0).split(" | ")[1] == moment.headline.words
 
     def test_a_preview_that_is_no_picture(self):
         living = Living()
