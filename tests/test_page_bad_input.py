@@ -117,7 +117,8 @@ def test_words_about_a_system_that_cannot_be_read(acting, page, reader):
         (replace(about, config_yaml="cameras: {a: {source: telepathy}}"), "not one of this version"),
         (replace(about, rig_text="no TOML"), "its calibration"),
         (replace(about, facts_json="[1, 2]", config_yaml=about.config_yaml + "\n"), ""),
-        (replace(about, facts_json="{", config_yaml=about.config_yaml + "\n\n"), "cannot be read"),
+        (replace(about, facts_json="{", config_yaml=about.config_yaml + "\n\n"), ""),
+        (replace(about, config_yaml="[" * 3000), "cannot be read"),
     ):
         system.say(broken)
         reader.wait_for(told)
