@@ -19,7 +19,11 @@ from nodes.system import restart
 from nodes.system.live import LiveRun
 from nodes.system.process_table import Process
 from nodes.system.steering import Steering
+from nodes.system.supervisor import Supervisor
 from nodes.watching.monitor import Monitor, Status
+from nodes.wire.messages import Message
+from nodes.wire.requests import ProcessState, SystemRequest
+from tests import messages as make
 
 
 class Paper:
@@ -89,6 +93,33 @@ def test_a_run_of_some_seconds_counts_from_the_session():
     assert paper.last.ticks > 0
     assert run.restarts == {"hub": 0, "fusion": 0, "left": 0, "right": 0}
     assert ("hub", f"publishers to {run._hub_in}, subscribers to {run._hub_out}") in paper.lines
+
+
+class Told:
+    """A subscription to what was said already."""
+
+    def __init__(self, *said: Message) -> None:
+        self._said = list(said)
+
+    def receive(self, timeout_ms: int) -> Message | None:
+        return self._said.pop(0) if self._said else None
+
+
+def test_who_asks_for_a_recording_and_for_other_settings_at_once_gets_the_recording():
+    run = live(left="steady")
+    other = SystemRequest(**make.stamps("viewer"), smoothing="none")
+    run._listen(Told(make.record_request(action="start"), other))  # type: ignore[arg-type]
+    run._steering.turn(Supervisor([], print), run._monitor, time.monotonic_ns())
+    assert "a recording runs" in run._steering.note
+
+
+def test_fusion_is_waited_for_until_it_runs_with_the_settings_that_were_asked_for(monkeypatch):
+    run, supervisor = live(left="steady"), Supervisor([], print)
+    told = {"fusion": ProcessState(state="running")}
+    monkeypatch.setattr(supervisor, "states", lambda _: dict(told))
+    assert run._states(supervisor, set())["fusion"].state == "running"
+    monkeypatch.setattr(Steering, "on_trial", True)
+    assert run._states(supervisor, set())["fusion"].state == "waiting"
 
 
 def test_the_run_ends_when_all_recordings_have_ended(monkeypatch):

@@ -30,7 +30,7 @@ examples:
 Stamps are moved to now, as if the cameras stood here; --stamps recorded keeps them. docs/sessions.md says more."""
 
 
-# Of `live`, as `prepare` calls them, too.
+# Of `live`, as `Wishes` call them, too.
 SETTINGS = ("record", "video", "force", "self_repair", "keypoints_only", "preview", "page_port", "headless")
 
 
@@ -109,10 +109,10 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 def _live(options: argparse.Namespace, table: Sequence[Row]) -> int:
     def prepared() -> "Prepared":
-        from nodes.system.prepare import prepare
+        from nodes.system.prepare import Wishes, prepare
 
-        settings = {name: getattr(options, name) for name in SETTINGS}
-        return prepare(options.config, options.hub_port, options.summary, **settings)
+        wishes = Wishes(**{name: getattr(options, name) for name in SETTINGS})
+        return prepare(options.config, options.hub_port, options.summary, wishes)
 
     return _run(options, table, prepared)
 
@@ -155,28 +155,41 @@ def _run(
     if missing:
         print(f'{", ".join(missing)} not installed; this mends it: pip install "livepose3d[live]"', file=sys.stderr)
         return 2
+    prepared = _prepared(prepare)
+    if prepared is None:
+        return 2
+    from nodes.compiling import compile_kernels
+
+    try:
+        compile_kernels(lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        return 0
+    return _watch(options, table, prepared, tells_latency)
+
+
+def _prepared(prepare: Callable[[], "Prepared"]) -> "Prepared | None":
+    """None when something has to be changed first, which is told."""
     from calibration.errors import CalibrationError
     from configs.errors import ConfigError
-    from nodes.compiling import compile_kernels
-    from nodes.page.address import told_address
     from nodes.sessions.errors import SessionError
+    from nodes.wire.errors import WireError
+
+    try:
+        return prepare()
+    except (ConfigError, CalibrationError, SessionError, WireError) as error:
+        print(error, file=sys.stderr)
+        return None
+
+
+def _watch(options: argparse.Namespace, table: Sequence[Row], prepared: "Prepared", tells_latency: bool) -> int:
+    from nodes.page.address import told_address
     from nodes.sessions.target import set_aside
     from nodes.system.live import LiveRun
     from nodes.system.status_table import choose_screen
     from nodes.system.steering import Steering
     from nodes.system.summary import summarise, write_summary
     from nodes.watching.monitor import Monitor
-    from nodes.wire.errors import WireError
 
-    try:
-        prepared = prepare()
-    except (ConfigError, CalibrationError, SessionError, WireError) as error:
-        print(error, file=sys.stderr)
-        return 2
-    try:
-        compile_kernels(lambda line: print(line, flush=True))
-    except KeyboardInterrupt:
-        return 0
     setup = prepared.setup
     processes = expand(without_fusion(table) if setup.keypoints_only else table, setup)
     print("\n".join(str(process) for process in processes), flush=True)

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from calibration.errors import CalibrationError
@@ -33,42 +33,42 @@ class Prepared:
     config: Config  # in force: with what the command line changes
 
 
-def prepare(
-    config_path: Path,
-    hub_port: int | None,
-    summary: Path | None,
-    record: Path | None = None,
-    video: bool = False,
-    force: bool = False,
-    self_repair: bool = False,
-    keypoints_only: bool = False,
-    preview: bool = False,
-    page_port: int | None = None,
-    headless: bool = False,
-) -> Prepared:
-    """Read and check everything. Raises ConfigError, CalibrationError, SessionError or WireError, with what to do.
-
-    record: the recording to make; force: in place of one that is there. self_repair, keypoints_only, preview: as the
-    settings of these names. page_port: of the live page, in place of the configured one; headless: without the page.
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks for. record: the recording to make, video: with pictures, force: in place of one that
+    is there. self_repair, keypoints_only, preview: as the settings of these names. page_port: of the live page, in
+    place of the configured one; headless: without the page.
     """
-    config = load_config(config_path, keypoints_only=keypoints_only)
-    config = config.self_repairing() if self_repair else config
-    config = config.previewing() if preview else config
-    if config.keypoints_only and config.calibration is not None and not config.calibration.exists():
-        config = config.model_copy(update={"calibration": None})  # the one that is to be made
+
+    record: Path | None = None
+    video: bool = False
+    force: bool = False
+    self_repair: bool = False
+    keypoints_only: bool = False
+    preview: bool = False
+    page_port: int | None = None
+    headless: bool = False
+
+
+AS_CONFIGURED = Wishes()
+
+
+def prepare(config_path: Path, hub_port: int | None, summary: Path | None, wishes: Wishes = AS_CONFIGURED) -> Prepared:
+    """Read and check everything. Raises ConfigError, CalibrationError, SessionError or WireError, with what to do."""
+    config = _in_force(config_path, wishes)
     check_calibration(config)
     check_clips(config)
     check_opencv()
     truth = None if config.truth is None else load_truth(config.truth)
-    check_recording(record, video)
+    check_recording(wishes.record, wishes.video)
     check_summary(summary)
     inner, outer = hub_addresses(config, hub_port)
     for address in (inner, outer):
         check_port(address)
-    page = page_address(config.viewer, page_port, headless)
+    page = page_address(config.viewer, wishes.page_port, wishes.headless)
+    if wishes.record is not None:
+        check_target(wishes.record, (), wishes.force)
     reached = (from_this_machine(inner), from_this_machine(outer))
-    if record is not None:
-        check_target(record, (), force)
     setup = Setup(
         config=_short(config_path),
         cameras=tuple(config.cameras),
@@ -77,16 +77,34 @@ def prepare(
         trust_network=config.hub.trust_network,
         told_hub=None if reached == (config.hub.inner, config.hub.outer) else reached,
         by_hand=frozenset(name for name, source in config.cameras.items() if not source.start),
-        record=record,
-        video=video,
         recordings=config.recording.folder,
-        self_repair=self_repair,
-        keypoints_only=config.keypoints_only,
-        preview=preview,
         page=page,
-        headless=headless,
     )
+    setup = _wished(setup, wishes, config.keypoints_only)
     return Prepared(setup, reached, truth, about_of(config, config.calibration), config)
+
+
+def _in_force(config_path: Path, wishes: Wishes) -> Config:
+    """The configuration with what the command line changes. Raises ConfigError."""
+    config = load_config(config_path, keypoints_only=wishes.keypoints_only)
+    config = config.self_repairing() if wishes.self_repair else config
+    config = config.previewing() if wishes.preview else config
+    if config.keypoints_only and config.calibration is not None and not config.calibration.exists():
+        config = config.model_copy(update={"calibration": None})  # the one that is to be made
+    return config
+
+
+def _wished(setup: Setup, wishes: Wishes, keypoints_only: bool) -> Setup:
+    """What the processes are told of the wishes."""
+    return replace(
+        setup,
+        record=wishes.record,
+        video=wishes.video,
+        self_repair=wishes.self_repair,
+        keypoints_only=keypoints_only,
+        preview=wishes.preview,
+        headless=wishes.headless,
+    )
 
 
 def prepare_replay(
