@@ -2,7 +2,6 @@
 
 from nodes.page import html
 from nodes.page.part import Page
-from nodes.page.recording import RUNS
 from nodes.page.seen import Seen
 from nodes.page.written import Written, change
 from nodes.wire.bus import now_ns
@@ -31,7 +30,7 @@ class Marking:
 
     def show(self, seen: Seen) -> None:
         """Bring it up to date."""
-        runs = seen.recorder is not None and seen.recorder.state in RUNS
+        runs = seen.recorder is not None and seen.recorder.runs
         heard = seen.judged is not None and seen.judged.heard is True
         change(self._button, disabled=not heard)
         self._state.write(html.block(html.dim(NO_SYSTEM if not heard else KEPT if runs else NOT_KEPT)))

@@ -21,7 +21,6 @@ NO_RECORDER = "Nobody here records: this system was started without a recorder, 
 NO_SYSTEM = "There is no system now that could be recorded."
 WAITS = "Fusion is just starting with other settings: record when it runs."
 LOST = "Nothing was recorded: {} while the seconds were counted."
-RUNS = ("starting", "recording")
 BEGIN, END, CANCEL = "Record", "Stop recording", "Cancel"
 
 
@@ -65,7 +64,7 @@ class Recording:
         recorder = seen.recorder
         speaks = seen.judged is not None and seen.judged.heard is True
         heard = recorder is not None and speaks
-        self._runs = heard and recorder is not None and recorder.state in RUNS
+        self._runs = heard and recorder is not None and recorder.runs
         waits = _fusion_is_on_trial(seen.system)
         if (waits or not heard) and self._countdown.cancel():
             self._lost = LOST.format("fusion began anew" if heard else "the system went away")
@@ -93,7 +92,7 @@ def _told(recorder: RecorderHealth) -> list[str]:
     amount = f"{recorder.bytes / 1e6:.1f} MB"
     lost = [html.line(Level.WARN, f"{counted(recorder.lost, 'message')} lost on the way")] if recorder.lost else []
     note = [html.line(Level.WARN, recorder.note)] if recorder.note else []
-    if recorder.state in RUNS:
+    if recorder.runs:
         seconds = max(0.0, (recorder.captured_ns - recorder.began_ns) * 1e-9)
         clock = f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
         red = f'<b style="color:{LEVEL_RGB[Level.BAD].hex}">● {clock}</b>'

@@ -2,7 +2,6 @@
 
 from nodes.page import html
 from nodes.page.part import Page
-from nodes.page.recording import RUNS
 from nodes.page.seen import Seen
 from nodes.page.written import Written, change
 from nodes.watching.words import Level
@@ -47,7 +46,7 @@ class Settings:
     def show(self, seen: Seen) -> None:
         """Bring it up to date; the controls follow what is in force when that changes."""
         system = seen.system
-        records = seen.recorder is not None and seen.recorder.state in RUNS
+        records = seen.recorder is not None and seen.recorder.runs
         if system is not None and system.smoothing in SMOOTHINGS:
             in_force = ("on" if system.lift else "off", system.smoothing)
             if in_force != self._in_force:

@@ -13,7 +13,7 @@ from nodes.drawing.room import Body, Room
 from nodes.drawing.shape import dots_alone, shape_of
 from nodes.drawing.side_by_side import standing_m
 from nodes.drawing.strokes import DIM_TEXT, METAL, PANEL, TEXT, Picture, ball, blank, box
-from nodes.drawing.text import shortened, text, width_of
+from nodes.drawing.text import shortened, text, width_of, wrapped
 from nodes.drawing.tile import colours_of, draw_tile
 from nodes.stills.moment import CameraMoment, Moment
 from nodes.watching.words import BESIDE_RGB, LEVEL_RGB, ORIGIN_RGB, ORIGIN_WORDS, Level
@@ -135,9 +135,11 @@ class Sheet:
         """What the joints' colours mean; why nobody is seen."""
         size_px, left = 13 * self.layout.scale, place.left + 12 * self.layout.scale
         if moment.room_words:
-            words = shortened(moment.room_words, 1.2 * size_px, 0.94 * place.width)
-            middle = place.left + place.width / 2, place.top + 0.12 * place.height
-            text(canvas, words, middle, 1.2 * size_px, DIM_TEXT, align="middle", rim=True)
+            middle, top = place.left + place.width / 2, place.top + 0.12 * place.height
+            for row, line in enumerate(wrapped(moment.room_words, 1.2 * size_px, 0.94 * place.width, 3)):
+                text(
+                    canvas, line, (middle, top + 1.7 * row * size_px), 1.2 * size_px, DIM_TEXT, align="middle", rim=True
+                )
         shown = [(ORIGIN_RGB[origin], words) for origin, words in ORIGIN_WORDS.items()]
         if moment.beside is not None:
             shown.append((BESIDE_RGB, "the second result"))

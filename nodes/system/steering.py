@@ -133,7 +133,7 @@ class Steering:
 
     def _records(self, monitor: Monitor, now_ns: int) -> bool:
         asked = self._record_asked_ns is not None and now_ns - self._record_asked_ns < RECORDS_SOON_NS
-        return asked or (monitor.recorder is not None and monitor.recorder.state in ("starting", "recording"))
+        return asked or (monitor.recorder is not None and monitor.recorder.runs)
 
     def _changed(self, asked: SystemRequest) -> Config:
         """The configuration that is asked for. Raises SettingsError."""
