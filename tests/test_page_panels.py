@@ -14,6 +14,7 @@ import viser
 from configs.schema import Config
 from nodes.page.actions_part import Actions
 from nodes.page.asks import Asks
+from nodes.page.calibrate_part import _why_not
 from nodes.page.cameras_part import Cameras
 from nodes.page.countdown import Countdown
 from nodes.page.opening import open_page
@@ -388,6 +389,19 @@ def test_nothing_of_a_recording_stays_when_the_next_system_is_another(panels):
     assert "Kept in the recording" in panels.words()
     panels.hear(after_s=20.0)
     assert "Kept in the recording" not in panels.hear(*all_well())
+
+
+def test_why_nobody_calibrates_is_said():
+    seen = Seen(hub="tcp://here")
+    assert "does not run here" in _why_not(seen)
+    said = ("calibrator: board: none.toml does not exist.", "calibrator: refused to start; …", "fusion: up")
+    refused = {"calibrator": ProcessState(state="refused")}
+    seen.feed(make.system_state(processes=refused, said=said), S)
+    assert _why_not(seen) == (
+        "The calibrator refused to start: board: none.toml does not exist. Mend that, then start the system again."
+    )
+    seen.feed(make.system_state(processes=refused, said=()), S)
+    assert "the terminal tells why" in _why_not(seen)
 
 
 def test_messages_of_another_version_are_said(panels):

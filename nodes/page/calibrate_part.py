@@ -10,7 +10,7 @@ from nodes.page.part import Page
 from nodes.page.seen import Seen
 from nodes.page.written import Written, change
 from nodes.watching.words import Level
-from nodes.wire.requests import CalibrationRequest, CalibrationState
+from nodes.wire.requests import CALIBRATOR, CalibrationRequest, CalibrationState
 
 INTRO = (
     "Where your cameras stand, and what their lenses do. It takes a printed board, somebody who carries it about for "
@@ -19,7 +19,8 @@ INTRO = (
 PLAYS = "A recording is played. To calibrate, start the cameras: run_system.py live."
 NOBODY = "The calibrator does not run here: start the system with run_system.py live, and without --headless."
 SILENT = "The calibrator is silent; it is started again by itself."
-ONE = "A single camera needs no calibration: it knows no room."
+REFUSED = "The calibrator refused to start: {}. Mend that, then start the system again."
+ONE = "A single camera needs no calibration: it says how several cameras stand to each other."
 START, STOP, GO_ON, ANEW = "Start", "Stop", "Go on", "Begin anew"
 GIVE_UP = "Give up"
 CARRY = "Carry the board slowly through the whole room, and follow the words that appear here."
@@ -83,8 +84,7 @@ class Calibrate:
 
     def _heading(self, seen: Seen, state: CalibrationState | None) -> list[str]:
         if state is None:
-            why = PLAYS if seen.play is not None else SILENT if seen.spoke(CalibrationState) else NOBODY
-            return [html.dim(INTRO), html.line(Level.WARN, why)]
+            return [html.dim(INTRO), html.line(Level.WARN, _why_not(seen))]
         alone = [html.line(Level.WARN, ONE)] if len(seen.cameras) == 1 else []
         note = [html.line(Level.CALM, state.note)] if state.note and state.state != "failed" else []
         return [html.dim(self._board.told() if state.cameras else INTRO), *alone, *note]
@@ -118,6 +118,18 @@ class Calibrate:
         change(self._use, visible=can_use, disabled=in_use)
         note = seen.system.note if seen.system is not None else ""
         self._used.write(html.block(html.line(Level.CALM, note)) if can_use and note else "")
+
+
+def _why_not(seen: Seen) -> str:
+    """Why no calibrator speaks."""
+    if seen.play is not None:
+        return PLAYS
+    process = None if seen.system is None else seen.system.processes.get(CALIBRATOR)
+    if seen.system is not None and process is not None and process.state == "refused":
+        said = [line.removeprefix(f"{CALIBRATOR}: ") for line in seen.system.said if line.startswith(f"{CALIBRATOR}: ")]
+        reasons = [line for line in said if not line.startswith("refused to start")]
+        return REFUSED.format(reasons[-1].rstrip(".") if reasons else "the terminal tells why")
+    return SILENT if seen.spoke(CalibrationState) else NOBODY
 
 
 def _seen(state: CalibrationState) -> str:
