@@ -1,4 +1,4 @@
-"""`calibrate people` from files: which person, which camera, what is written, what is refused. And recording for it."""
+"""`calibrate people` from files: which person, which camera, what is written, what is refused."""
 
 import json
 from dataclasses import replace
@@ -16,14 +16,9 @@ from calibration.rig_file import load_rig, save_rig
 from lifter.skeleton import MEDIAPIPE33
 from nodes.calibrating.people import _cameras
 from nodes.calibrating.people_tracks import Walk, walk_of
-from nodes.sessions.reader import SessionReader
-from nodes.wire.messages import Keypoints2D, Pose3D
-from tests.live_system import RUN_SYSTEM, all_gone, running
 from tests.test_people_calibration import rig_of_three, seen_by
 
 F64 = npt.NDArray[np.float64]
-
-DEMO = Path(RUN_SYSTEM).parent / "configs" / "demo"
 
 
 def written(path: Path, rig: CameraRig, people: int = 1, bystander: F64 | None = None, seconds: float = 8.0) -> Path:
@@ -148,29 +143,3 @@ def test_wrong_arguments_are_told(tmp_path, capsys, wrong, said):
 def test_a_missing_recording_is_told(tmp_path, capsys):
     assert run("--session", tmp_path / "no.mcap", "--intrinsics", "rig.toml", "--out", tmp_path / "rig.toml") == 2
     assert "does not exist" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_keypoints_are_recorded_without_calibration_and_fusion(tmp_path):
-    cameras = "\n".join(
-        f"  {name}: {{source: video, path: {DEMO / name}.mp4, pace: realtime}}" for name in ("front", "right")
-    )
-    config = tmp_path / "two.yaml"
-    config.write_text(f"cameras:\n{cameras}\n")
-    out = tmp_path / "walk.mcap"
-    with running(tmp_path, "live", "--config", str(config), "--keypoints-only", "--record", str(out),
-                 "--seconds", "4") as system:  # fmt: skip
-        system.process.wait(60)
-        assert all_gone([])
-        log = system.log.read_text()
-    assert system.process.returncode == 0, log
-    assert "nodes.fusion" not in log
-    with SessionReader(out) as session:
-        assert session.rig() is None
-        assert session.config().keypoints_only
-        seen = list(session.messages(Keypoints2D))
-        assert not list(session.messages(Pose3D))
-    assert {message.source for message in seen} == {"front", "right"}
-    walk = walk_of(out)
-    assert [track.camera for track in walk.tracks] == ["front", "right"]
-    assert walk.rig is None

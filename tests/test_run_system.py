@@ -1,11 +1,9 @@
-"""`run_system.py` for real: the demo with real detectors, killed in every way; and everything it refuses."""
+"""`run_system.py` for real: the demo with real detectors, killed in every way."""
 
-import argparse
 import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,19 +15,18 @@ import pytest
 import yaml
 
 import run_system
-from benchmarks.ports import free_port_pair
 from configs import schema
 from configs.load import load_config
-from nodes.commands import live, mark
+from nodes.calibrating.people_tracks import walk_of
 from nodes.commands.live import demo_config
 from nodes.reprocess_sessions import Changes, reprocess_session
-from nodes.system.prepare import prepare
-from nodes.system.process_table import expand
+from nodes.sessions.reader import SessionReader
 from nodes.wire.bus import Publisher
 from nodes.wire.messages import CameraHealth, FusionHealth, Keypoints2D, Message, Pose3D
 from nodes.wire.requests import SystemRequest, SystemState
 from tests import messages as make
-from tests.live_system import ROOT, RUN_SYSTEM, System, all_gone, beginning_of, missed_ticks, running
+from tests.live_system import ROOT, System, all_gone, beginning_of, missed_ticks, running
+from tests.test_run_system_refuses import config_with
 
 S, MS = 1_000_000_000, 1_000_000
 
@@ -38,27 +35,8 @@ def somebody(message: Message) -> bool:
     return isinstance(message, Pose3D) and bool(message.people)
 
 
-def refused(*arguments: str) -> str:
-    """What run_system says on stderr when it refuses; it must do so with exit code 2."""
-    done = subprocess.run(
-        [sys.executable, RUN_SYSTEM, *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert done.returncode == 2, done.stderr
-    return done.stderr
-
-
-def config_with(tmp_path: Path, **changes: object) -> str:
-    """The demo's configuration with other values (None: without the key), paths made absolute."""
-    document = yaml.safe_load(demo_config().read_text())
-    folder = demo_config().parent
-    for key in ("calibration", "truth"):
-        document[key] = str(folder / document[key])
-    for camera in document["cameras"].values():
-        camera["path"] = str(folder / camera["path"])
-    document = {key: value for key, value in (document | changes).items() if value is not None}
-    path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(document))
-    return str(path)
+def somebody_after(instant_ns: int) -> Callable[[Message], bool]:
+    return lambda message: somebody(message) and message.captured_ns > instant_ns
 
 
 @pytest.mark.slow
@@ -123,7 +101,7 @@ def test_the_page_is_there_other_settings_are_taken_and_all_ends_in_order(tmp_pa
             bus.send(SystemRequest(captured_ns=1, published_ns=0, source="viewer", seq=1, smoothing="none"))
             runs_ns = system.wait_for(told(lambda state: state.note == "fusion runs with the new settings"))
         system.node("nodes.viewer").kill()
-        system.wait_for(lambda message: somebody(message) and message.captured_ns > runs_ns)
+        system.wait_for(somebody_after(runs_ns))
         system.wait_for(page_is_up(2))
         states = [message for _, message in system.heard if isinstance(message, SystemState)]
         assert (states[0].smoothing, states[-1].smoothing) == ("kalman", "none")
@@ -136,16 +114,6 @@ def test_the_page_is_there_other_settings_are_taken_and_all_ends_in_order(tmp_pa
         assert system.process.wait(30) == 0, system.log.read_text()
         assert all_gone(family)
     assert "Traceback" not in system.log.read_text()
-
-
-@pytest.mark.slow
-def test_kill_9_of_run_system_leaves_nothing(tmp_path):
-    with running(tmp_path, "demo") as system:
-        system.wait_for(somebody)
-        family = system.family()
-        os.kill(system.process.pid, signal.SIGKILL)
-        system.process.wait()
-        assert all_gone(family)
 
 
 @pytest.mark.slow
@@ -179,17 +147,21 @@ def test_kill_9_of_a_camera_is_told_leaves_no_gap_and_mends_itself(tmp_path, rec
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["nodes.fusion", "nodes.hub"])
-def test_kill_9_of_fusion_or_of_the_hub_and_the_stream_resumes(tmp_path, module):
+def test_kill_9_of_fusion_or_of_the_hub_and_the_stream_resumes_of_run_system_and_nothing_is_left(tmp_path):
     with running(tmp_path, "demo") as system:
         system.wait_for(somebody)
-        victim = system.node(module)
-        victim.kill()
-        all_gone([victim])
-        killed_ns = time.time_ns()
-        resumed_ns = system.wait_for(lambda message: somebody(message) and message.captured_ns > killed_ns)
-        print(f"resumed after {(resumed_ns - killed_ns) / 1e9:.2f} s")
-        assert system.node(module).pid != victim.pid
+        for module in ("nodes.fusion", "nodes.hub"):
+            victim = system.node(module)
+            victim.kill()
+            all_gone([victim])
+            killed_ns = time.time_ns()
+            resumed_ns = system.wait_for(somebody_after(killed_ns))
+            print(f"{module}: resumed after {(resumed_ns - killed_ns) / 1e9:.2f} s")
+            assert system.node(module).pid != victim.pid
+        family = system.family()
+        os.kill(system.process.pid, signal.SIGKILL)
+        system.process.wait()
+        assert all_gone(family)
 
 
 @pytest.mark.slow
@@ -198,7 +170,7 @@ def test_recordings_that_do_not_loop_end_the_run_by_themselves(tmp_path):
     cameras = {
         name: {
             "source": "video",
-            "path": str(beginning_of(folder / f"demo/{name}.mp4", tmp_path / f"{name}.mp4", 150)),
+            "path": str(beginning_of(folder / f"demo/{name}.mp4", tmp_path / f"{name}.mp4", 50)),
             "pace": "pipeline",
         }
         for name in ("front", "left")
@@ -211,6 +183,28 @@ def test_recordings_that_do_not_loop_end_the_run_by_themselves(tmp_path):
     summary = json.loads((tmp_path / "s.json").read_text())
     assert summary["restarts"]["front"] == summary["restarts"]["left"] == 0
     assert all(camera["dropped"] == 0 for camera in summary["cameras"].values())
+
+
+@pytest.mark.slow
+def test_keypoints_are_recorded_without_calibration_and_fusion(tmp_path):
+    clips = {name: demo_config().parent / f"demo/{name}.mp4" for name in ("front", "right")}
+    cameras = "\n".join(f"  {name}: {{source: video, path: {clip}, pace: realtime}}" for name, clip in clips.items())
+    config = tmp_path / "two.yaml"
+    config.write_text(f"cameras:\n{cameras}\n")
+    out = tmp_path / "walk.mcap"
+    arguments = ("--config", str(config), "--keypoints-only", "--record", str(out), "--seconds", "4")
+    with running(tmp_path, "live", *arguments) as system:
+        assert system.process.wait(60) == 0, system.log.read_text()
+    assert "nodes.fusion" not in system.log.read_text()
+    with SessionReader(out) as session:
+        assert session.rig() is None
+        assert session.config().keypoints_only
+        seen = list(session.messages(Keypoints2D))
+        assert not list(session.messages(Pose3D))
+    assert {message.source for message in seen} == {"front", "right"}
+    walk = walk_of(out)
+    assert [track.camera for track in walk.tracks] == ["front", "right"]
+    assert walk.rig is None
 
 
 def believed_alive_too_long_s(system: System, camera: str) -> list[float]:
@@ -252,117 +246,6 @@ def test_a_missing_tick_is_one_that_two_cameras_saw_in_time():
     assert missed_ticks(poses_at(0, 300, 500, 600), late, SYNCHRONISER) == [S + 100 * MS, S + 400 * MS]
 
 
-def test_no_configuration_of_that_name():
-    said = refused("live", "--config", "nowhere.yaml")
-    assert "nowhere.yaml does not exist" in said
-    assert "configs/demo.yaml" in said
-
-
-def test_an_unknown_key_is_named_with_what_is_allowed(tmp_path):
-    said = refused("live", "--config", config_with(tmp_path, camras={}))
-    assert "camras: unknown key, did you mean `cameras`?" in said
-
-
-def test_a_missing_calibration_is_refused_with_the_command_that_makes_one(tmp_path):
-    said = refused("live", "--config", config_with(tmp_path, calibration="none.toml"))
-    assert "none.toml does not exist" in said
-    assert "python -m nodes.sources.virtual" in said
-
-
-def test_a_camera_that_is_not_calibrated_is_named(tmp_path):
-    cameras = {"garage": {"source": "device", "device": 0}}
-    said = refused("live", "--config", config_with(tmp_path, cameras=cameras))
-    assert "no camera 'garage'; it has front, right, back, left" in said
-
-
-def test_a_missing_clip_and_a_missing_truth_are_named(tmp_path):
-    cameras = {"front": {"source": "video", "path": "gone.mp4"}}
-    assert "cameras.front.path" in refused("live", "--config", config_with(tmp_path, cameras=cameras))
-    assert "truth:" in refused("live", "--config", config_with(tmp_path, truth="gone.npz"))
-
-
-def test_a_recording_that_may_run_ahead_of_the_clock_needs_a_fusion_that_waits(tmp_path):
-    cameras = {"front": {"source": "virtual", "pace": "pipeline"}}
-    said = refused("live", "--config", config_with(tmp_path, cameras=cameras))
-    assert "cameras.front.pace is pipeline" in said
-    assert "`deadline_ms: null`" in said
-
-
-def test_a_summary_into_no_folder_is_refused_before_the_run(tmp_path):
-    said = refused("demo", "--headless", "--summary", str(tmp_path / "no" / "s.json"))
-    assert "make it first" in said
-
-
-@pytest.mark.parametrize("which", [0, 1])
-def test_a_port_in_use_names_its_holder_and_harms_nobody(which):
-    port = free_port_pair()
-    code = (
-        f"import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port + which})); s.listen();"
-        "print('listens', flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as holder:
-        try:
-            assert holder.stdout is not None
-            holder.stdout.readline()
-            said = refused("demo", "--headless", "--hub-port", str(port))
-            assert f"port {port + which}" in said
-            assert f"process {holder.pid} (" in said
-            assert "--hub-port 7555" in said
-            with socket.create_connection(("127.0.0.1", port + which), timeout=5):
-                pass  # it lives and listens
-            assert holder.poll() is None
-        finally:
-            holder.kill()
-
-
-def test_a_page_port_in_use_names_its_holder_and_what_to_do():
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        holder.listen()
-        port = holder.getsockname()[1]
-        said = refused("demo", "--hub-port", str(free_port_pair()), "--page-port", str(port))
-    assert f"port {port}, at which the page should be, is in use by process {os.getpid()} (" in said
-    assert "--page-port 8081" in said
-
-
-def test_the_page_is_for_this_machine_alone(tmp_path):
-    said = refused("live", "--config", config_with(tmp_path, viewer={"host": "0.0.0.0"}))
-    assert "shown on this machine alone" in said
-    config = Path(config_with(tmp_path, viewer={"host": "0.0.0.0"}))
-    assert prepare(config, free_port_pair(), None, headless=True).setup.headless, "there is no page then"
-
-
-def test_pictures_are_sent_where_they_are_asked_for(tmp_path):
-    config = Path(config_with(tmp_path, preview=None))
-    plain, asked = (prepare(config, free_port_pair(), None, preview=given, headless=True) for given in (False, True))
-    assert (plain.config.preview.enabled, asked.config.preview.enabled) == (False, True)
-    assert "preview:\n  enabled: true" in asked.about.config_yaml
-    commands = [process.command for process in expand(run_system.TABLE, asked.setup)]
-    assert [("--preview" in command) for command in commands] == ["nodes.camera" in command for command in commands]
-
-
-def test_a_mark_that_nobody_hears(capsys, monkeypatch):
-    monkeypatch.setattr(mark, "PATIENCE_S", 0.5)
-    port = free_port_pair()
-    hub = ["--hub", f"tcp://127.0.0.1:{port}", "--hub-outer", f"tcp://127.0.0.1:{port + 1}"]
-    assert run_system.main(["mark", "now", *hub]) == 2
-    assert "is a system running there?" in capsys.readouterr().err
-    assert run_system.main(["mark", "long" * 100, *hub]) == 2
-
-
-@pytest.mark.parametrize("port", ["70000", "-5", "0", "65535", "many"])
-def test_a_hub_port_that_is_none_is_refused(port, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        run_system.main(["demo", f"--hub-port={port}"])
-    assert "--hub-port" in capsys.readouterr().err
-
-
-def test_a_clip_on_another_machine_is_not_looked_for_here(tmp_path):
-    cameras = {"front": {"source": "video", "path": "gone.mp4", "start": False}}
-    prepared = prepare(Path(config_with(tmp_path, cameras=cameras)), free_port_pair(), None)
-    assert prepared.setup.by_hand == {"front"}
-
-
 @pytest.mark.slow
 def test_a_camera_that_is_started_by_hand_takes_part_and_nobody_else_starts_it(tmp_path):
     cameras = yaml.safe_load(Path(config_with(tmp_path)).read_text())["cameras"]
@@ -387,42 +270,3 @@ def test_a_camera_that_is_started_by_hand_takes_part_and_nobody_else_starts_it(t
     summary = json.loads((tmp_path / "s.json").read_text())
     assert summary["cameras"]["left"]["frames"] > 0
     assert summary["restarts"]["left"] == 0
-
-
-def test_without_arguments_it_is_the_demo(monkeypatch):
-    asked: list[argparse.Namespace] = []
-
-    def take(options: argparse.Namespace, table: object) -> int:
-        asked.append(options)
-        return 0
-
-    monkeypatch.setattr(live, "_live", take)
-    assert run_system.main([]) == 0
-    assert asked[0].config == ROOT / "configs" / "demo.yaml"
-    assert asked[0].seconds is None
-
-
-def test_help_teaches_with_examples(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        run_system.main(["--help"])
-    said = capsys.readouterr().out
-    assert "run_system.py demo --headless --seconds 20" in said
-    assert "Ctrl-C" in said
-
-
-def test_a_missing_extra_answers_with_the_install_that_mends_it(monkeypatch, capsys):
-    monkeypatch.setattr(live, "NEEDED", ("yaml", "no_such_package"))
-    assert run_system.main(["demo"]) == 2
-    assert 'no_such_package not installed; this mends it: pip install "livepose3d[live]"' in capsys.readouterr().err
-
-
-def test_importing_it_loads_nothing_and_starts_nothing():
-    heavy = {"numpy", "zmq", "cv2", "mediapipe", "yaml", "pydantic", "rich", "psutil"}
-    code = f"import sys, threading, run_system; print({heavy!r} & set(sys.modules), threading.active_count())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.strip() == "set() 1"
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
-def test_every_configuration_that_ships_is_one(path):
-    assert len(load_config(path).cameras) == (1 if path.stem == "one_camera" else 4)
