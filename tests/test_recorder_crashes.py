@@ -127,11 +127,11 @@ def kill_at_random(bus: Bus, paths: list[Path], over_s: float) -> list[int]:
     return died_ns
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
-def test_kill_9_costs_half_a_second_and_nothing_before_it(hub, tmp_path, kills):
-    paths = [tmp_path / f"{k}.mcap" for k in range(kills)]
+@pytest.mark.slow
+def test_kill_9_costs_half_a_second_and_nothing_before_it(hub, tmp_path):
+    paths = [tmp_path / f"{k}.mcap" for k in range(6)]
     with busy_bus(hub, tmp_path, *BUSY) as bus:
-        died_ns = kill_at_random(bus, paths, over_s=1.0 + kills / 4)
+        died_ns = kill_at_random(bus, paths, over_s=2.5)
         sent = bus.stop()
     lost_ns = []
     for path, killed_ns in zip(paths, died_ns, strict=True):
@@ -149,7 +149,7 @@ def test_kill_9_costs_half_a_second_and_nothing_before_it(hub, tmp_path, kills):
 
 def test_kill_9_costs_no_more_when_little_comes(hub, tmp_path):
     """5 messages per second: no chunk gets full by itself."""
-    paths = [tmp_path / f"{k}.mcap" for k in range(4)]
+    paths = [tmp_path / f"{k}.mcap" for k in range(3)]
     with busy_bus(hub, tmp_path, *SLOW) as bus:
         died_ns = kill_at_random(bus, paths, over_s=2.0)
         sent = bus.stop()
