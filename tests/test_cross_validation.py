@@ -33,7 +33,7 @@ def test_every_instant_is_left_out_once_with_its_neighbours(T):
 
 def test_what_is_held_out_shows_the_noise_that_is_there():
     """0.3 px in x and y: a median distance of 1.18 times that, of which points take 3 in 4 (two views) or 6 parts."""
-    made = scene(3, 50, seed=1)
+    made = scene(3, 36, seed=1)
     held_out = _held_out(made.board, made.seen, _known(made.rig))
     assert held_out.instants.all()
     assert 0.15 < held_out.measures.whole.px_p50 < 0.30
@@ -42,7 +42,7 @@ def test_what_is_held_out_shows_the_noise_that_is_there():
 
 
 def test_clocks_that_are_off_are_corrected_and_told():
-    made = scene(3, 30, seed=2, late_s=[0.0, 0.1, 0.0])
+    made = scene(3, 26, seed=2, late_s=[0.0, 0.1, 0.0])
     held_out = _held_out(made.board, made.seen, _known(made.rig))
     assert held_out.offsets
     assert held_out.measures.whole.px_p50 < 0.5 * held_out.px_p50_other
@@ -52,13 +52,13 @@ def test_clocks_that_are_off_are_corrected_and_told():
 
 
 def test_clocks_that_are_right_stay_as_they_are():
-    made = scene(3, 30, seed=3)
+    made = scene(3, 26, seed=3)
     held_out = _held_out(made.board, made.seen, _known(made.rig))
     assert not held_out.offsets
 
 
 def test_without_times_frames_are_taken_as_simultaneous():
-    made = scene(3, 40, seed=4)
+    made = scene(3, 26, seed=4)
     nameless = replace(made.seen, captured_s=np.full_like(made.seen.captured_s, np.nan))
     held_out = _held_out(made.board, nameless, _known(made.rig))
     assert not held_out.offsets
@@ -67,7 +67,7 @@ def test_without_times_frames_are_taken_as_simultaneous():
 
 
 def test_no_fold_with_a_solution_is_none():
-    made = scene(3, 40)
+    made = scene(3, 26)
     corners_px = made.seen.corners_px.copy()
     corners_px[1] = np.nan
     assert cross_validated(made.board, replace(made.seen, corners_px=corners_px), RigOptions()) is None
