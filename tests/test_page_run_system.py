@@ -41,6 +41,7 @@ CAMERAS = ("front", "right")
 @pytest.mark.timeout(300)
 def test_a_camera_killed_is_told_and_comes_back_and_clicks_make_a_recording(two_cameras, tmp_path):
     with running(tmp_path, "live", "--config", str(two_cameras), page=True) as system:
+        assert system.page_port is not None
         system.wait_for(lambda message: isinstance(message, Pose3D) and bool(message.people))
         with browser.opened(f"http://127.0.0.1:{system.page_port}", size=(1024, 700)) as shown:
             shown.wait_for("1 person")
