@@ -26,6 +26,7 @@ ARGUMENTS = [
     *("--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 PATIENCE_MS = 60_000  # for what takes a second or two on an idle machine: GL in software is the first to suffer
+TRIES = 20
 NO_GPU = "Software WebGL rendering detected"  # viser's own notice, true of every test and of no user
 
 
@@ -57,8 +58,14 @@ class Shown:
             raise AssertionError(f"{words!r} is not on the page: {self.text()}; complaints: {self.errors}") from None
 
     def open_tab(self, name: str) -> None:
-        """Of the panel: Live, Cameras, …"""
-        self.page.get_by_role("tab", name=name, exact=True).evaluate("tab => tab.click()")
+        """Of the panel: Live, Cameras, … A click while the panel is being built anew is lost, so it is repeated."""
+        tab = self.page.get_by_role("tab", name=name, exact=True)
+        for _ in range(TRIES):
+            tab.evaluate("tab => tab.click()")
+            self.page.wait_for_timeout(300)
+            if tab.get_attribute("aria-selected") == "true":
+                return
+        raise AssertionError(f"the tab {name} does not open: {self.text()}; complaints: {self.errors}")
 
     def type_into(self, label: str, words: str) -> None:
         """A field of the panel, by what stands before it."""

@@ -356,6 +356,7 @@ def until_changed(shown: Shown, before: U8) -> float:
 
 
 @pytest.mark.browser
+@pytest.mark.live
 def test_the_slider_moves_the_skeleton(hub, tmp_path):
     with played(hub, tmp_path) as url, opened(url) as shown:
         watched = Watched(hub.outer)
