@@ -58,10 +58,10 @@ class Shown:
             raise AssertionError(f"{words!r} is not on the page: {self.text()}; complaints: {self.errors}") from None
 
     def open_tab(self, name: str) -> None:
-        """Of the panel: Live, Cameras, … A click while the panel is being built anew is lost, so it is repeated."""
+        """Of the panel: Live, Cameras, … A click while the panel is built anew is lost: it is repeated."""
         tab = self.page.get_by_role("tab", name=name, exact=True)
         for _ in range(TRIES):
-            tab.evaluate("tab => tab.click()")
+            tab.click(force=True)  # by the mouse, which tabs listen to, but also while the page is drawn
             self.page.wait_for_timeout(300)
             if tab.get_attribute("aria-selected") == "true":
                 return
