@@ -25,7 +25,7 @@ from nodes.wire.errors import WireError
 from nodes.wire.messages import Message
 from nodes.wire.topics import BY_MESSAGE
 
-TURN_S = 1 / 60
+TURN_S = 1 / 30  # poses that come between two turns are heard, and not drawn
 MOST_PER_TURN = 500  # messages; a flood must not keep the page from being drawn
 MOST_FAILURES = 20  # told on stderr
 

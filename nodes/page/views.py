@@ -31,7 +31,7 @@ OPTIONS_NS = 500_000_000
 class Views:
     """See `Part`."""
 
-    every_s = 1 / 30
+    every_s = 0.0
 
     def __init__(self, page: Page) -> None:
         self._page = page
